@@ -20,25 +20,27 @@
 
 /* --- what is answered --------------------------------------------------------------------------------------------- */
 
-static struct bytes made(const struct generation *generation)
+static const char *finish_name(enum generate_finish finish)
 {
-    return bytes_of(generation->text ? generation->text : "", generation->n_text);
-}
-
-static const char *finish_name(const struct generation *generation)
-{
-    return generation->finish == FINISH_STOP ? "stop" : "length";
+    return finish == FINISH_STOP ? "stop" : "length";
 }
 
 /* The prompt in front, where that is wanted. */
-static void add_texts(struct text *text, const struct generation *generation)
+static void add_text(struct text *text, const struct generation *generation, struct bytes made)
 {
     struct text whole = {.arena = text->arena};
     if (generation->echo)
         text_bytes(&whole, generation->prompt.at, bytes_size(generation->prompt));
-    text_bytes(&whole, made(generation).at, bytes_size(made(generation)));
+    text_bytes(&whole, made.at, bytes_size(made));
     text->failed |= whole.failed;
     text_json_bytes(text, bytes_of(whole.at ? whole.at : "", whole.n_bytes));
+}
+
+/* What was made, from its byte `from` on. */
+static struct bytes made(const struct generation *generation, size_t from)
+{
+    const size_t n = generation->n_text > from ? generation->n_text - from : 0;
+    return bytes_of(n ? generation->text + from : "", n);
 }
 
 static bool is_completion(const struct exchange *exchange)
@@ -56,8 +58,8 @@ static void begin_v2(const struct job *job, struct text *text)
 static void end_v2(const struct job *job, struct text *text)
 {
     const struct generation *generation = job->generation;
-    text_printf(text, ",\"finish_reason\":\"%s\",\"prompt_tokens\":%" PRId64 ",\"completion_tokens\":%" PRId64 "}",
-                finish_name(generation), generation->n_read, generation->n_tokens - generation->n_prompt);
+    text_printf(text, ",\"prompt_tokens\":%" PRId64 ",\"completion_tokens\":%" PRId64 "}", generation->n_read,
+                generation->n_tokens - generation->n_prompt);
 }
 
 static void begin_v1(const struct exchange *exchange, struct text *text)
@@ -69,14 +71,19 @@ static void begin_v1(const struct exchange *exchange, struct text *text)
     text_add(text, ",\"choices\":[{\"text\":");
 }
 
+static void end_choice(struct text *text, int index, enum generate_finish finish)
+{
+    text_printf(text, ",\"index\":%d,\"logprobs\":null,\"finish_reason\":\"%s\"}", index, finish_name(finish));
+}
+
 static void end_v1(const struct job *job, struct text *text)
 {
     const struct generation *generation = job->generation;
     const int64_t n_made = generation->n_tokens - generation->n_prompt;
     text_printf(text,
-                ",\"index\":0,\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":{\"prompt_tokens\":%" PRId64
-                ",\"completion_tokens\":%" PRId64 ",\"total_tokens\":%" PRId64 "}}",
-                finish_name(generation), generation->n_read, n_made, generation->n_read + n_made);
+                "],\"usage\":{\"prompt_tokens\":%" PRId64 ",\"completion_tokens\":%" PRId64 ",\"total_tokens\":%" PRId64
+                "}}",
+                generation->n_read, n_made, generation->n_read + n_made);
 }
 
 static void begin(const struct exchange *exchange, struct text *text)
@@ -89,15 +96,64 @@ static void begin(const struct exchange *exchange, struct text *text)
 
 static void end(const struct exchange *exchange, struct text *text)
 {
-    if (is_completion(exchange))
+    const enum generate_finish finish = exchange->job.generation->finish;
+    if (is_completion(exchange)) {
+        end_choice(text, 0, finish);
         end_v1(&exchange->job, text);
-    else
+    } else {
+        text_printf(text, ",\"finish_reason\":\"%s\"", finish_name(finish));
         end_v2(&exchange->job, text);
+    }
+}
+
+/* Several that were searched for: arrays instead of a text and why it ended. */
+static void add_several_v2(const struct job *job, struct text *text)
+{
+    const struct generation *generation = job->generation;
+    begin_v2(job, text);
+    for (int i = 0; i < generation->n_told; i++) {
+        text_add(text, i ? "," : "[");
+        add_text(text, generation, generation->texts[i].text);
+    }
+    for (int i = 0; i < generation->n_told; i++)
+        text_printf(text, "%s\"%s\"", i ? "," : "],\"finish_reason\":[", finish_name(generation->texts[i].finish));
+    for (int i = 0; i < generation->n_told; i++)
+        text_printf(text, "%s%.9g", i ? "," : "],\"scores\":[", generation->texts[i].score);
+    text_add(text, "]");
+    end_v2(job, text);
+}
+
+static void add_several_v1(const struct exchange *exchange, struct text *text)
+{
+    const struct generation *generation = exchange->job.generation;
+    begin_v1(exchange, text);
+    for (int i = 0; i < generation->n_told; i++) {
+        text_add(text, i ? ",{\"text\":" : "");
+        add_text(text, generation, generation->texts[i].text);
+        end_choice(text, i, generation->texts[i].finish);
+    }
+    end_v1(&exchange->job, text);
+}
+
+static void add_all(const struct exchange *exchange, struct text *text)
+{
+    const struct generation *generation = exchange->job.generation;
+    if (generation->n_texts > 1 && generation->n_told) {
+        if (is_completion(exchange))
+            add_several_v1(exchange, text);
+        else
+            add_several_v2(&exchange->job, text);
+        return;
+    }
+    begin(exchange, text);
+    add_text(text, generation, made(generation, 0));
+    end(exchange, text);
 }
 
 /* --- token by token ----------------------------------------------------------------------------------------------- */
 
-/* Server-sent events (WHATWG HTML, 9.2): one for each piece of the text, the last with why it ended. */
+/* Server-sent events (WHATWG HTML, 9.2): one for each piece of the text, the last with why it ended. What was searched
+ * for comes as one. */
 static void add_piece(struct exchange *exchange, bool last)
 {
     const struct generation *generation = exchange->job.generation;
@@ -106,12 +162,16 @@ static void add_piece(struct exchange *exchange, bool last)
     if (exchange->left || (!last && n == from))
         return;
     text_add(event, "data: ");
-    begin(exchange, event);
-    text_json_bytes(event, bytes_of(generation->text ? generation->text + from : "", n > from ? n - from : 0));
-    if (last)
-        end(exchange, event);
-    else
-        text_add(event, is_completion(exchange) ? ",\"index\":0,\"logprobs\":null,\"finish_reason\":null}]}" : "}");
+    if (last && generation->n_told) {
+        add_all(exchange, event);
+    } else {
+        begin(exchange, event);
+        text_json_bytes(event, bytes_of(made(generation, from).at, n > from ? n - from : 0));
+        if (last)
+            end(exchange, event);
+        else
+            text_add(event, is_completion(exchange) ? ",\"index\":0,\"logprobs\":null,\"finish_reason\":null}]}" : "}");
+    }
     text_add(event, "\n\n");
     exchange->streamed_text = n;
     exchange_stream_on(exchange);
@@ -172,9 +232,7 @@ static void done(struct job *job)
         return;
     }
     exchange->version = job->served->version;
-    begin(exchange, &text);
-    add_texts(&text, job->generation);
-    end(exchange, &text);
+    add_all(exchange, &text);
     exchange_reply_text(exchange, 200, JSON, &text);
 }
 

@@ -1,9 +1,8 @@
 /*
  * generate.c - see generate.h.
  *
- * A step's encoder, which runs on the worker that has the results, keeps the states and chooses the token; so the loop
- * only starts the next step. Two steps take turns, since one reads the states that the other kept. The prompt is fed
- * at once where the network takes any length, else token by token.
+ * Two steps (generate_step.h) take turns, since one reads the states that the other kept. The prompt is fed at once
+ * where the network takes any length, else token by token.
  *
  * Texts are what tokens stand for, behind each other; words with a space between. A stop text ends the text before it.
  */
@@ -13,6 +12,7 @@
 #include "base/utf8.h"
 #include "serve/codec_parts.h"
 #include "serve/encoder.h"
+#include "serve/generate_step.h"
 #include "serve/json.h"
 #include "serve/lifecycle.h"
 #include "serve/states.h"
@@ -23,51 +23,6 @@
 #define DEFAULT_TOKENS 256
 #define SEED_DEFAULT 0
 
-struct generate_step {
-    struct job job;
-    struct arena arena;
-    const struct percept_tensor **sources;
-    struct percept_tensor tokens;
-    struct job *parent;
-    int64_t n_fed;  /* tokens that this step gives the network */
-    int64_t chosen; /* the next one */
-};
-
-static const struct percept_io *input_of(const struct served *served, const char *name, int *at)
-{
-    int n;
-    const struct percept_io *io = served_inputs(served, &n);
-    for (*at = 0; *at < n; ++*at)
-        if (strcmp(io[*at].name, name) == 0)
-            return &io[*at];
-    return NULL;
-}
-
-static const struct percept_io *output_of(const struct served *served, const char *name, int *at)
-{
-    int n;
-    const struct percept_io *io = served_outputs(served, &n);
-    for (*at = 0; *at < n; ++*at)
-        if (strcmp(io[*at].name, name) == 0)
-            return &io[*at];
-    return NULL;
-}
-
-static const struct manifest_text *text_of(const struct served *served)
-{
-    const struct manifest_input *input = manifest_input(served->manifest, served->manifest->generate.input);
-    return input && input->kind == MANIFEST_TEXT ? &input->text : NULL;
-}
-
-/* The axis along which tokens follow each other; -1: one at a time, and there is none. */
-static int length_axis(const struct served *served, const struct percept_io *io)
-{
-    const int batch = served_has_batch(served) ? io->batch_axis : io->rank > 1 ? 0 : -1;
-    if (io->rank == 1)
-        return batch == 0 ? -1 : 0;
-    return batch == 0 ? 1 : 0;
-}
-
 bool generate_fits(const struct served *served, struct percept_err *err)
 {
     const struct manifest_generate *said = &served->manifest->generate;
@@ -77,15 +32,15 @@ bool generate_fits(const struct served *served, struct percept_err *err)
         return true;
     if (!said->input || !said->output)
         return err_set(err, ERR_CONFIG, "%s: generate: 'input' and 'output' are needed", path);
-    const struct percept_io *input = input_of(served, said->input, &at);
-    if (!input || !text_of(served) || (input->dtype != PERCEPT_INT64 && input->dtype != PERCEPT_INT32) ||
+    const struct percept_io *input = generate_step_input(served, said->input, &at);
+    if (!input || !generate_step_text(served) || (input->dtype != PERCEPT_INT64 && input->dtype != PERCEPT_INT32) ||
         input->rank < 1 || input->rank > 2)
         return err_set(
             err, ERR_CONFIG,
             "%s: generate.input: '%s' must be an input of tokens, of rank 1 or 2, which 'inputs' describes as "
             "a text",
             path, said->input);
-    const struct percept_io *output = output_of(served, said->output, &at);
+    const struct percept_io *output = generate_step_output(served, said->output, &at);
     if (!output || output->dtype != PERCEPT_FLOAT || output->rank < 1 || output->dims[output->rank - 1] < 1)
         return err_set(err, ERR_CONFIG,
                        "%s: generate.output: '%s' must be an output of float32 whose last axis has the tokens", path,
@@ -97,7 +52,7 @@ bool generate_fits(const struct served *served, struct percept_err *err)
             return err_set(err, ERR_CONFIG,
                            "%s: generate: input '%s' is neither the tokens nor a state of 'sequence'%s", path,
                            ios[i].name, served->companion ? ", and nothing of the encoder's feeds it" : "");
-    return !served->companion || text_of(served)->start >= 0 ||
+    return !served->companion || generate_step_text(served)->start >= 0 ||
            err_set(err, ERR_CONFIG,
                    "%s: inputs.%s.start: behind an encoder the token is needed that a text begins with", path,
                    said->input);
@@ -142,6 +97,15 @@ static bool read_count(struct json *json, const char *what, int64_t most, int64_
     return true;
 }
 
+static bool read_few(struct json *json, const char *what, int *few)
+{
+    int64_t count;
+    if (!read_count(json, what, BEAM_MOST, &count))
+        return false;
+    *few = (int)count;
+    return count >= 1 || json_fail(json, "%s, at least 1,", what);
+}
+
 static bool read_members(struct job *job, struct json *json, int depth);
 
 static bool read_member(struct job *job, struct json *json, struct bytes key, int depth)
@@ -164,13 +128,19 @@ static bool read_member(struct job *job, struct json *json, struct bytes key, in
         return real_between(json, "a number as 'repetition_penalty'", 0.01, 100, &sampler->penalty);
     if (bytes_is(key, "seed") || bytes_is(key, "random_seed"))
         return json_uint(json, "a whole number as 'seed'", &sampler->seed);
+    if (bytes_is(key, "n") || bytes_is(key, "num_return_sequences"))
+        return read_few(json, "a whole number of texts", &generation->n_texts);
+    if (bytes_is(key, "num_beams") || bytes_is(key, "beam_width"))
+        return read_few(json, "a whole number as 'num_beams'", &generation->beams);
+    if (bytes_is(key, "length_penalty"))
+        return real_between(json, "a number as 'length_penalty'", -10, 10, &generation->length_penalty);
     if (bytes_is(key, "stop") || bytes_is(key, "stop_words"))
         return read_stops(json, generation);
     if (bytes_is(key, "stream"))
         return json_bool(json, "true or false as 'stream'", &generation->stream);
     if (bytes_is(key, "echo"))
         return json_bool(json, "true or false as 'echo'", &generation->echo);
-    if (bytes_is(key, "n") || bytes_is(key, "best_of"))
+    if (bytes_is(key, "best_of"))
         return json_uint(json, "a whole number", &one) && (one == 1 || json_fail(json, "1: one text is made, so 1"));
     if (bytes_is(key, "parameters") && depth == 0)
         return read_members(job, json, 1);
@@ -189,6 +159,8 @@ static bool read_members(struct job *job, struct json *json, int depth)
     return !json->failed;
 }
 
+static void found(struct job *job, const struct percept_err *err);
+
 /* Room for so many tokens before those to come. */
 static bool reserve(struct job *job, int64_t n_before, struct percept_err *err)
 {
@@ -202,9 +174,9 @@ static bool reserve(struct job *job, int64_t n_before, struct percept_err *err)
 static bool cut_prompt(struct job *job, struct percept_err *err)
 {
     struct generation *generation = job->generation;
-    const int64_t n_prompt = codec_text_most(text_of(job->served), bytes_size(generation->prompt));
-    if (!reserve(job, n_prompt, err) || !codec_text_prompt(job, text_of(job->served), generation->prompt, n_prompt,
-                                                           generation->tokens, &generation->n_prompt, err))
+    const int64_t n_prompt = codec_text_most(generate_step_text(job->served), bytes_size(generation->prompt));
+    if (!reserve(job, n_prompt, err) || !codec_text_prompt(job, generate_step_text(job->served), generation->prompt,
+                                                           n_prompt, generation->tokens, &generation->n_prompt, err))
         return false;
     generation->n_tokens = generation->n_read = generation->n_prompt;
     return true;
@@ -218,15 +190,57 @@ static bool take_in(struct job *job, struct percept_err *err)
     if (!generation->intake || !reserve(job, 1, err))
         return false;
     generation->n_read = generation->intake->n_tokens;
-    generation->tokens[0] = text_of(job->served)->start;
+    generation->tokens[0] = generate_step_text(job->served)->start;
     generation->n_tokens = generation->n_prompt = 1;
     return true;
 }
 
-/* Who goes on with a text wants one of many, who reads a text wants what it says. */
-static double default_temperature(const struct manifest_generate *said)
+/* Who goes on with a text wants one of many, who reads a text wants what it says. Who asks for a temperature draws. */
+static bool settle(struct job *job, struct percept_err *err)
 {
-    return said->temperature >= 0 ? said->temperature : said->encoder ? 0 : 1;
+    const struct manifest_generate *said = &job->served->manifest->generate;
+    struct generation *generation = job->generation;
+    struct sampler *sampler = &generation->sampler;
+    if (!generation->beams)
+        generation->beams = sampler->temperature > 0 ? 1 : said->beams;
+    if (sampler->temperature < 0)
+        sampler->temperature = said->temperature >= 0 ? said->temperature : said->encoder ? 0 : 1;
+    if (generation->n_texts > generation->beams)
+        return err_set(err, ERR_INVALID,
+                       "%d texts are asked for, and %s: a 'num_beams' of at least so many searches for more",
+                       generation->n_texts, generation->beams == 1 ? "one text is made" : "fewer are searched for");
+    return generation->most <= BEAM_NODES / generation->beams ||
+           err_set(err, ERR_INVALID, "a search has at most %d tokens: %d texts of %" PRId64 " are more", BEAM_NODES,
+                   generation->beams, generation->most);
+}
+
+/* One that follows several texts. */
+static bool reserve_search(struct job *job, struct percept_err *err)
+{
+    struct generation *generation = job->generation;
+    struct search *search = arena_alloc(job->arena, sizeof *search);
+    generation->texts = arena_array(job->arena, (size_t)generation->n_texts, sizeof *generation->texts);
+    if (!search || !generation->texts)
+        return err_memory(err, "a search", sizeof *search);
+    generation->search = search;
+    *search = (struct search){.beam = {.width = generation->beams,
+                                       .length_penalty = generation->length_penalty,
+                                       .end = generate_step_text(job->served)->end,
+                                       .most = generation->most},
+                              .parent = job,
+                              .intake = generation->intake,
+                              .prompt = generation->tokens,
+                              .n_prompt = generation->n_prompt,
+                              .penalty = generation->sampler.penalty,
+                              .probabilities = generation->sampler.probabilities,
+                              .over = found};
+    return search_reserve(search, err);
+}
+
+static bool cut_text(struct job *job, struct percept_err *err)
+{
+    return (job->served->companion ? take_in(job, err) : cut_prompt(job, err)) &&
+           (job->generation->beams == 1 || job->generation->most == 0 || reserve_search(job, err));
 }
 
 static bool decode(struct job *job, struct percept_err *err)
@@ -238,18 +252,15 @@ static bool decode(struct job *job, struct percept_err *err)
     struct generation *generation = job->generation = arena_alloc(job->arena, sizeof *generation);
     if (!generation || !codec_begin(job, false, err))
         return err_memory(err, "a text", sizeof *generation);
-    generation->sampler = (struct sampler){.temperature = default_temperature(said),
-                                           .top_p = 1,
-                                           .penalty = 1,
-                                           .seed = SEED_DEFAULT,
-                                           .probabilities = said->scores == 1};
+    generation->sampler = (struct sampler){
+        .temperature = -1, .top_p = 1, .penalty = 1, .seed = SEED_DEFAULT, .probabilities = said->scores == 1};
     generation->most = said->max_new_tokens < DEFAULT_TOKENS ? said->max_new_tokens : DEFAULT_TOKENS;
+    generation->length_penalty = said->length_penalty;
+    generation->n_texts = 1;
     job->n_items = 1;
     struct json json = json_of(job->body, job->arena, err);
     json.watch = &job->watch;
-    if (!read_members(job, &json, 0) || !json_finish(&json))
-        return false;
-    return job->served->companion ? take_in(job, err) : cut_prompt(job, err);
+    return read_members(job, &json, 0) && json_finish(&json) && settle(job, err) && cut_text(job, err);
 }
 
 const struct codec generate_codec = {
@@ -262,7 +273,7 @@ static bool append_token(struct job *job, int64_t token)
     struct generation *generation = job->generation;
     struct unicode_text text = {
         .arena = job->arena, .at = (uint8_t *)generation->text, .n = generation->n_text, .room = generation->text_room};
-    if (!codec_text_say(text_of(job->served), token, text.n == 0, &text, &job->err))
+    if (!codec_text_say(generate_step_text(job->served), token, text.n == 0, &text, &job->err))
         return false;
     generation->text = (char *)text.at;
     generation->n_text = text.n;
@@ -307,35 +318,75 @@ static void count_sure(struct generation *generation)
     }
 }
 
-/* --- steps -------------------------------------------------------------------------------------------------------- */
+/* --- texts that were searched for --------------------------------------------------------------------------------- */
 
-/* The scores behind the last token: the last row. */
-static bool choose(struct job *job, const struct percept_tensor *scores, struct percept_err *err)
+static bool write_text(struct job *job, const struct beam_text *made, struct generate_text *told,
+                       struct percept_err *err)
 {
-    struct generate_step *step = job->user;
-    const struct generation *generation = step->parent->generation;
-    int64_t n, width = scores->rank ? scores->dims[scores->rank - 1] : 0;
-    if (scores->dtype != PERCEPT_FLOAT || !codec_count(scores->rank, scores->dims, &n) || n < width || width < 1)
-        return err_set(err, ERR_DATA, "the scores of the next token are none");
-    const int64_t n_made = generation->n_tokens - generation->n_prompt;
-    step->chosen = sampler_choose(&generation->sampler, (const float *)scores->data + n - width, width,
-                                  generation->tokens, generation->n_tokens, (uint64_t)n_made, job->arena, &job->watch);
-    return step->chosen >= 0 || watch_refuse(&job->watch, err) ||
-           err_set(err, ERR_DATA, "no score of the next token is a number");
+    struct generation *generation = job->generation;
+    int64_t *tokens = arena_array(job->arena, (size_t)made->n_tokens + 1, sizeof *tokens);
+    if (!tokens)
+        return err_memory(err, "tokens", (size_t)made->n_tokens * sizeof *tokens);
+    beam_tokens(&generation->search->beam, made, tokens);
+    generation->text = NULL;
+    generation->n_text = generation->text_room = 0;
+    for (int64_t i = 0; i < made->n_tokens; i++)
+        if (!append_token(job, tokens[i]))
+            return false;
+    const bool stopped = stops(generation, 0) || made->stopped;
+    *told = (struct generate_text){.text = bytes_of(generation->text ? generation->text : "", generation->n_text),
+                                   .finish = stopped ? FINISH_STOP : FINISH_LENGTH,
+                                   .score = made->score};
+    generation->n_tokens += made->n_tokens;
+    return true;
 }
+
+/* On a worker: they may be many and long. */
+static bool write_texts(struct job *job, const struct percept_tensor *results, struct percept_err *err)
+{
+    struct generation *generation = job->generation;
+    const struct beam *beam = &generation->search->beam;
+    (void)results;
+    for (int i = 0; i < beam->n_texts && i < generation->n_texts; i++, generation->n_told++)
+        if (!write_text(job, &beam->texts[i], &generation->texts[i], err))
+            return false;
+    const struct bytes best = generation->texts[0].text;
+    generation->text = (char *)(uintptr_t)best.at;
+    generation->n_text = bytes_size(best);
+    generation->finish = generation->texts[0].finish;
+    return true;
+}
+
+static const struct encoder texts_encoder = {.name = "texts", .write = write_texts};
+
+/* The search is over: its texts are written, or it failed. */
+static void found(struct job *job, const struct percept_err *err)
+{
+    static const struct percept_tensor nothing;
+    if (err && job->err.code == ERR_NONE)
+        job->err = *err;
+    job->encoder = &texts_encoder;
+    job->results = &nothing;
+    lifecycle_finish(job);
+}
+
+/* --- steps -------------------------------------------------------------------------------------------------------- */
 
 /* Keeps the states, and of the scores the token. */
 static bool write_step(struct job *job, const struct percept_tensor *results, struct percept_err *err)
 {
-    int scores, n = 0;
-    output_of(job->served, job->served->manifest->generate.output, &scores);
-    if (!choose(job, &results[scores], err))
+    struct generate_step *step = job->user;
+    const struct generation *generation = step->parent->generation;
+    const int64_t n_made = generation->n_tokens - generation->n_prompt;
+    const float *scores;
+    int64_t n;
+    if (!generate_step_scores(job, results, &scores, &n, err))
         return false;
-    for (int i = 0; i < job->n_outputs; i++)
-        if (job->served->states && job->served->states->kept[job->outputs[i].index])
-            job->outputs[n++] = job->outputs[i];
-    job->n_outputs = n;
-    return encoder_keep.write(job, results, err);
+    step->chosen = sampler_choose(&generation->sampler, scores, n, generation->tokens, generation->n_tokens,
+                                  (uint64_t)n_made, job->arena, &job->watch);
+    if (step->chosen < 0)
+        return watch_refuse(&job->watch, err) || err_set(err, ERR_DATA, "no score of the next token is a number");
+    return generate_step_keep(job, results, err);
 }
 
 static const struct encoder step_encoder = {.name = "step", .write = write_step};
@@ -353,7 +404,7 @@ static void finish(struct job *parent, const struct percept_err *err)
 static bool take_token(struct job *parent, int64_t token)
 {
     struct generation *generation = parent->generation;
-    const struct manifest_text *text = text_of(parent->served);
+    const struct manifest_text *text = generate_step_text(parent->served);
     const size_t n_before = generation->n_text;
     generation->finish = FINISH_STOP;
     if (token == text->end && text->end >= 0)
@@ -387,94 +438,29 @@ static void told(struct job *job)
     }
 }
 
-static void store(const struct percept_tensor *tensor, int64_t at, int64_t token)
-{
-    if (tensor->dtype == PERCEPT_INT32)
-        ((int32_t *)tensor->data)[at] = (int32_t)token;
-    else
-        ((int64_t *)tensor->data)[at] = token;
-}
-
-/* The tokens that the network has not been given yet: all, or one. */
-static bool make_tokens(struct generate_step *step, struct percept_err *err)
-{
-    struct generation *generation = step->parent->generation;
-    const struct served *served = step->job.served;
-    int at;
-    const struct percept_io *io = input_of(served, served->manifest->generate.input, &at);
-    const int axis = length_axis(served, io);
-    const bool any = axis >= 0 && io->dims[axis] < 0;
-    step->n_fed = any ? generation->n_tokens - generation->fed : 1;
-    step->tokens = (struct percept_tensor){.dtype = io->dtype, .rank = io->rank};
-    for (int i = 0; i < io->rank; i++)
-        step->tokens.dims[i] = i == axis ? step->n_fed : 1;
-    step->tokens.data = arena_array(&step->arena, (size_t)step->n_fed, percept_dtype_bytes(io->dtype));
-    if (!step->tokens.data)
-        return err_memory(err, "tokens", (size_t)step->n_fed * percept_dtype_bytes(io->dtype));
-    for (int64_t i = 0; i < step->n_fed; i++)
-        store(&step->tokens, i, generation->tokens[generation->fed + i]);
-    step->sources[at] = &step->tokens;
-    return true;
-}
-
-/* What the encoder made, at each step; a state is that at the start. */
-static void make_feeds(struct generate_step *step, const struct intake *intake)
-{
-    int n;
-    served_own_inputs(step->job.served, &n);
-    for (int i = 0; intake && i < n; i++)
-        if (companion_feeds(intake->companion, i))
-            step->sources[i] = intake_give(intake, i);
-}
-
-/* At the start what the encoder made, what the manifest has or zeros; then what the step before kept. */
-static bool make_states(struct generate_step *step, const struct generate_step *before, struct percept_err *err)
-{
-    const struct states *states = step->job.served->states;
-    for (int i = 0; states && i < states->n_states; i++) {
-        const struct state *state = &states->states[i];
-        if (before->job.results) {
-            step->sources[state->input] = &before->job.results[state->output];
-            continue;
-        }
-        if (step->sources[state->input])
-            continue;
-        struct percept_tensor *first = arena_alloc(&step->arena, sizeof *first);
-        if (!first)
-            return err_memory(err, "a state", sizeof *first);
-        *first = state->shape;
-        first->data = (void *)(uintptr_t)state->initial; /* is read alone */
-        step->sources[state->input] = first;
-    }
-    return true;
-}
-
 static void next_step(struct job *parent)
 {
     struct generation *generation = parent->generation;
-    const struct generate_step *before = &generation->steps[generation->turn];
+    const struct generate_step *before = generation->fed ? &generation->steps[generation->turn] : NULL;
     struct generate_step *step = &generation->steps[generation->turn ^= 1];
     struct percept_err err = {0};
-    int n;
-    arena_free(&step->arena); /* of the step before the last */
-    served_own_inputs(parent->served, &n);
-    *step = (struct generate_step){.parent = parent};
-    step->sources = arena_array(&step->arena, (size_t)n + 1, sizeof *step->sources);
-    step->job = (struct job){.arena = &step->arena,
-                             .served = parent->served,
-                             .encoder = &step_encoder,
-                             .sources = step->sources,
-                             .priority = parent->priority,
-                             .done = told,
-                             .user = step};
-    if (!step->sources)
-        err_memory(&err, "a step", (size_t)n * sizeof *step->sources);
-    if (step->sources)
-        make_feeds(step, generation->intake);
-    if (!step->sources || !make_tokens(step, &err) || !make_states(step, before, &err))
+    const struct generate_step_order order = {.parent = parent,
+                                              .intake = generation->intake,
+                                              .before = before,
+                                              .tokens = generation->tokens + generation->fed,
+                                              .n_tokens = generation->n_tokens - generation->fed,
+                                              .encoder = &step_encoder,
+                                              .told = told};
+    if (!generate_step_begin(step, &order, &err))
         finish(parent, &err);
+}
+
+static void begin_text(struct job *job)
+{
+    if (job->generation->search)
+        search_begin(job->generation->search);
     else
-        lifecycle_child(parent, &step->job);
+        next_step(job);
 }
 
 /* The encoder has read the text. */
@@ -484,7 +470,7 @@ static void taken_in(struct job *job)
     if (job->err.code != ERR_NONE)
         finish(parent, &job->err);
     else
-        next_step(parent);
+        begin_text(parent);
 }
 
 void generate_begin(struct job *job)
@@ -498,7 +484,7 @@ void generate_begin(struct job *job)
     else if (generation->intake)
         intake_begin(job, generation->intake, taken_in);
     else
-        next_step(job);
+        begin_text(job);
 }
 
 void generate_end(struct job *job)
@@ -506,6 +492,8 @@ void generate_end(struct job *job)
     struct generation *generation = job->generation;
     for (int i = 0; generation && generation->steps && i < 2; i++)
         arena_free(&generation->steps[i].arena);
-    if (generation)
-        intake_end(generation->intake);
+    if (!generation)
+        return;
+    search_end(generation->search);
+    intake_end(generation->intake);
 }

@@ -14,12 +14,19 @@
 #define SERVE_GENERATE_H
 
 #include "serve/codec.h"
-#include "serve/intake.h"
+#include "serve/search.h"
 #include "serve/sampler.h"
 
 #define GENERATE_STOPS 8
 
 enum generate_finish { FINISH_LENGTH, FINISH_STOP };
+
+/* One of several that were found. */
+struct generate_text {
+    struct bytes text;
+    enum generate_finish finish;
+    double score; /* beam.h's */
+};
 
 /* What is asked, and what came of it; in the job's arena. */
 struct generation {
@@ -38,6 +45,11 @@ struct generation {
     size_t n_text, text_room;
     size_t n_sure; /* of the text, that stay: no stop text can begin in them, and characters are whole */
     enum generate_finish finish;
+    double length_penalty;       /* of a search */
+    int beams, n_texts;          /* texts that it follows; that are told */
+    struct search *search;       /* NULL: one token after the other is chosen, and one text is made */
+    struct generate_text *texts; /* [n_texts] of a search, best first; n_told of them are there */
+    int n_told;
     struct generate_step *steps; /* generate.c's: two that take turns */
     int turn;                    /* which of them is the last */
     int64_t fed;                 /* tokens that the network has been given */

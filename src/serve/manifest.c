@@ -1527,8 +1527,8 @@ static bool own_of_top(struct reader *reader, const struct place *place, const c
     if (strcmp(key, "sequence") == 0)
         return read_sequence(reader, place, value);
     if (strcmp(key, "generate") == 0) {
-        reader->manifest->generate =
-            (struct manifest_generate){.given = true, .max_new_tokens = GENERATE_MOST, .temperature = -1};
+        reader->manifest->generate = (struct manifest_generate){
+            .given = true, .max_new_tokens = GENERATE_MOST, .temperature = -1, .beams = 1, .length_penalty = 1};
         return read_section(reader, place, generate_keys, value, &reader->manifest->generate, own_of_generate);
     }
     if (strcmp(key, "version_policy") == 0)

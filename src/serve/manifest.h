@@ -265,6 +265,8 @@ struct manifest_generate {
     int scores; /* 0 logits, 1 probabilities */
     int64_t max_new_tokens;
     double temperature;               /* of requests that say none; below 0: not said */
+    double length_penalty;            /* of a search; see beam.h */
+    int beams;                        /* that a request follows which says nothing; 1: none are */
     struct manifest_encoder *encoder; /* NULL: there is none, and the text is a prompt */
 };
 

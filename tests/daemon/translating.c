@@ -190,6 +190,39 @@ START_TEST(it_comes_token_by_token)
 }
 END_TEST
 
+/* --- several texts ------------------------------------------------------------------------------------------------ */
+
+START_TEST(a_search_finds_the_best_and_others)
+{
+    struct rig rig;
+    if (!begin(&rig))
+        return;
+    expect(&rig, SHIFT, "{\"text_input\":\"abce\",\"num_beams\":4}", 200,
+           "\"text_output\":\"bcda\",\"finish_reason\":\"stop\",\"prompt_tokens\":5,\"completion_tokens\":4}");
+    /* the others have a letter more, which is as likely as any: by the lower index */
+    expect(&rig, SHIFT, "{\"text_input\":\"ab\",\"num_beams\":3,\"num_return_sequences\":3}", 200,
+           "\"text_output\":[\"bc\",\"bca\",\"bcb\"],\"finish_reason\":[\"stop\",\"stop\",\"stop\"],\"scores\":[-0.");
+    expect(&rig, SHIFT, "{\"text_input\":\"abce\",\"beam_width\":2,\"max_tokens\":2}", 200,
+           "\"text_output\":\"bc\",\"finish_reason\":\"length\"");
+    expect(&rig, SHIFT, "{\"text_input\":\"abce\",\"num_beams\":2,\"stop\":\"d\"}", 200,
+           "\"text_output\":\"bc\",\"finish_reason\":\"stop\"");
+    expect(&rig, SHIFT, "{\"text_input\":\"ab\",\"num_beams\":2,\"n\":2,\"max_tokens\":0}", 200,
+           "\"text_output\":\"\"");
+    expect(&rig, "/v2/models/endless/generate", "{\"text_input\":\"ab\",\"num_beams\":32,\"max_tokens\":60}", 200,
+           "\"completion_tokens\"");
+    expect(&rig, "/v1/completions", "{\"model\":\"shift\",\"prompt\":\"ab\",\"num_beams\":3,\"n\":2}", 200,
+           "\"choices\":[{\"text\":\"bc\",\"index\":0,\"logprobs\":null,\"finish_reason\":\"stop\"},"
+           "{\"text\":\"bca\",\"index\":1,\"logprobs\":null,\"finish_reason\":\"stop\"}],"
+           "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":5,\"total_tokens\":8}}");
+    struct reply reply =
+        rig_post_text(&rig, "/v2/models/shift/generate_stream", "{\"text_input\":\"ab\",\"num_beams\":3}");
+    ck_assert_str_eq(reply.body,
+                     EVENT("bc", ",\"finish_reason\":\"stop\",\"prompt_tokens\":3,\"completion_tokens\":2"));
+    reply_free(&reply);
+    end(&rig);
+}
+END_TEST
+
 /* --- what is refused ---------------------------------------------------------------------------------------------- */
 
 START_TEST(what_cannot_be_read_is_refused_with_a_sentence)
@@ -206,6 +239,11 @@ START_TEST(what_cannot_be_read_is_refused_with_a_sentence)
         {"{\"text_input\":\"aaaaaaaaaaa\"" BEST, 200, "\"bbbbbbbbbbb\""}, /* eleven letters and the end */
         {"{\"text_input\":\"aaaaaaaaaaaa\"}", 413, "the text has more than 11 tokens"},
         {"{\"text_input\":\"a\",\"max_tokens\":501}", 400, "of at most 500"},
+        {"{\"text_input\":\"a\",\"num_beams\":33}", 400, "of at most 32"},
+        {"{\"text_input\":\"a\",\"num_beams\":0}", 400, "at least 1"},
+        {"{\"text_input\":\"a\",\"n\":2}", 400, "2 texts are asked for, and one text is made"},
+        {"{\"text_input\":\"a\",\"n\":5,\"num_beams\":4}", 400, "fewer are searched for"},
+        {"{\"text_input\":\"a\",\"num_beams\":4,\"length_penalty\":\"x\"}", 400, "length_penalty"},
     };
     struct rig rig;
     if (!begin(&rig))
@@ -277,9 +315,13 @@ END_TEST
 static void seeded(char *body, size_t room, int seed)
 {
     static const char letters[] = "abcdeabcdeab";
-    snprintf(body, room,
-             "{\"text_input\":\"%.*s\",\"temperature\":1.5,\"top_k\":5,\"repetition_penalty\":1.1,\"seed\":%d}",
-             2 + seed % 9, letters + seed % 2, seed);
+    const int n = 2 + seed % 9;
+    if (seed % 4 == 3)
+        snprintf(body, room, "{\"text_input\":\"%.*s\",\"num_beams\":%d,\"n\":2}", n, letters + seed % 2, 2 + seed % 5);
+    else
+        snprintf(body, room,
+                 "{\"text_input\":\"%.*s\",\"temperature\":1.5,\"top_k\":5,\"repetition_penalty\":1.1,\"seed\":%d}", n,
+                 letters + seed % 2, seed);
 }
 
 static void expect_alike(const char *path)
@@ -376,6 +418,7 @@ Suite *daemon_translating_suite(void)
     tcase_set_timeout(tcase, RIG_PATIENCE_MS / 1000 * 4);
     tcase_add_test(tcase, a_text_is_read_once_and_another_is_made);
     tcase_add_test(tcase, it_comes_token_by_token);
+    tcase_add_test(tcase, a_search_finds_the_best_and_others);
     tcase_add_test(tcase, what_cannot_be_read_is_refused_with_a_sentence);
     tcase_add_test(tcase, a_loop_whose_end_never_comes_ends_by_its_length);
     tcase_add_test(tcase, what_does_not_fit_is_refused_at_the_start);
