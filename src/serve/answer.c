@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "serve/answer_detect.h"
 #include "serve/answer_image.h"
+#include "serve/answer_keypoints.h"
 #include "serve/answer_segment.h"
 #include "serve/answer_values.h"
 #include "serve/codec.h"
@@ -219,7 +220,7 @@ static const struct {
 bool answer_is_whole(const struct served *served)
 {
     const enum manifest_task task = served->manifest->task;
-    return task == TASK_DETECT || task == TASK_IMAGE || task == TASK_SEGMENT;
+    return task == TASK_DETECT || task == TASK_IMAGE || task == TASK_SEGMENT || task == TASK_KEYPOINTS;
 }
 
 bool answer_make(struct job *job, const struct percept_tensor *results, struct answer *answer, struct percept_err *err)

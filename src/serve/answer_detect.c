@@ -44,8 +44,7 @@ static bool input_size(const struct job *job, int i, int *width, int *height)
     return true;
 }
 
-/* The size of the network's picture. */
-static void size_of(const struct job *job, int64_t item, int *width, int *height)
+void answer_detect_input_size(const struct job *job, int64_t item, int *width, int *height)
 {
     const struct picture_view *view = job_view(job, item);
     int n;
@@ -133,6 +132,14 @@ static void map_points(const struct mapping *m, float *points, int n, int size)
     }
 }
 
+void answer_detect_map_points(const struct job *job, int64_t item, float *points, int n, int size)
+{
+    int width, height;
+    answer_detect_input_size(job, item, &width, &height);
+    const struct mapping m = mapping_of(job, item, width, height);
+    map_points(&m, points, n, size);
+}
+
 static bool begin_masks(struct job *job, const struct decoding *decoding, int64_t item, const struct detections *to,
                         struct detected *detected, struct masking *masking, struct percept_err *err)
 {
@@ -190,7 +197,7 @@ static bool detect_item(struct job *job, const struct percept_tensor *results, c
         !boxes_begin(&boxes, manifest->threshold, detect->obb, job->arena, &job->watch, err))
         return false;
     decoding.boxes = &boxes;
-    size_of(job, item, &decoding.width, &decoding.height);
+    answer_detect_input_size(job, item, &decoding.width, &decoding.height);
     const struct mapping m = mapping_of(job, item, decoding.width, decoding.height);
     return decoder_run(&decoding, err) &&
            boxes_suppress(&boxes, detect->nms, detect->overlap, detect->max_detections, err) &&
@@ -247,8 +254,12 @@ bool answer_detect_make(struct job *job, const struct percept_tensor *results, c
         return err_memory(err, "detections", (size_t)n_items * sizeof *items);
     if (!decoder_fits(manifest, ios, &outputs, err))
         return false;
-    *detected = (struct detected){
-        .n_items = n_items, .items = items, .turned = manifest->detect.obb, .masks = job->masks, .marks = job->marks};
+    *detected = (struct detected){.n_items = n_items,
+                                  .items = items,
+                                  .turned = manifest->detect.obb,
+                                  .masks = job->masks,
+                                  .least_point = 0.5f,
+                                  .marks = job->marks};
     for (int64_t i = 0; i < n_items; i++)
         if (!detect_item(job, results, &outputs, i, detected, &items[i], err))
             return false;

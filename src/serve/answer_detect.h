@@ -31,11 +31,17 @@ struct detected {
     int64_t n_items;
     const struct detections *items;
     bool turned;
+    bool bare;         /* points alone: there are no boxes, classes and names */
+    float least_point; /* score from which on a point is drawn */
     int n_points, point_size;
     enum job_masks masks;
     int64_t n_mask_pixels;      /* that were looked at for them */
     struct tracks_marks *marks; /* the job's, filled when it is written */
 };
+
+/* Pixels of the network's input, whose size it also tells, to those of the posted picture, rounded to hundredths. */
+void answer_detect_input_size(const struct job *job, int64_t item, int *width, int *height);
+void answer_detect_map_points(const struct job *job, int64_t item, float *points, int n, int size);
 
 /* Verbs of the task (tasks.def): `made` is a struct detected. */
 bool answer_detect_make(struct job *job, const struct percept_tensor *results, const void **made,

@@ -90,16 +90,17 @@ static void draw_one(const struct canvas *canvas, const struct detected *detecte
     float x[4], y[4];
     corners_of(one, x, y);
     draw_mask(canvas, one);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4 && !detected->bare; i++)
         canvas_line(canvas, x[i], y[i], x[(i + 1) % 4], y[(i + 1) % 4], (float)unit * 1.25f, colour);
     for (int i = 0; i < detected->n_points; i++) {
         const float *point = one->points + i * detected->point_size;
-        if (isfinite(point[0] + point[1]) && (detected->point_size < 3 || point[2] > 0.5f)) {
+        if (isfinite(point[0] + point[1]) && (detected->point_size < 3 || point[2] > detected->least_point)) {
             canvas_line(canvas, point[0], point[1], point[0], point[1], (float)unit * 5, black);
             canvas_line(canvas, point[0], point[1], point[0], point[1], (float)unit * 3, white);
         }
     }
-    draw_name(canvas, one, x[0], y[0], unit);
+    if (!detected->bare)
+        draw_name(canvas, one, x[0], y[0], unit);
 }
 
 static bool in_colour(struct picture *picture, struct job *job, struct percept_err *err)
@@ -186,9 +187,19 @@ static void put_points(struct writer *w, const struct detected *detected, const 
         const float *point = one->points + i * detected->point_size;
         snprintf(text, sizeof text, "<circle cx=\"%.2f\" cy=\"%.2f\" r=\"%d\"/>\n", (double)point[0], (double)point[1],
                  unit * 2);
-        if (isfinite(point[0] + point[1]))
+        if (isfinite(point[0] + point[1]) &&
+            (!detected->bare || detected->point_size < 3 || point[2] > detected->least_point))
             writer_put(w, text);
     }
+}
+
+static void put_bare(struct writer *w, const struct detected *detected, const struct detection *one, int unit)
+{
+    char text[80];
+    snprintf(text, sizeof text, "<g stroke=\"#000000\" fill=\"#ffd400\" stroke-width=\"%.2f\">\n", unit * 0.5);
+    writer_put(w, text);
+    put_points(w, detected, one, unit);
+    writer_put(w, "</g>\n");
 }
 
 /* All that has the value, half-transparent. */
@@ -252,7 +263,7 @@ void drawing_write_svg(struct writer *w, const struct detected *detected)
     const int unit = unit_of(found->width, found->height);
     put_head(w, found->width, found->height);
     for (int i = found->n; i-- > 0 && writer_spend(w, 256);)
-        put_one(w, detected, &found->at[i], unit);
+        (detected->bare ? put_bare : put_one)(w, detected, &found->at[i], unit);
     writer_put(w, "</svg>\n");
 }
 

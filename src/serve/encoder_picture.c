@@ -18,7 +18,8 @@ bool encoder_picture_serves(const struct served *served)
 
 bool encoder_picture_serves_svg(const struct served *served)
 {
-    return served->manifest->task == TASK_DETECT || served->manifest->task == TASK_SEGMENT;
+    const enum manifest_task task = served->manifest->task;
+    return task == TASK_DETECT || task == TASK_SEGMENT || task == TASK_KEYPOINTS;
 }
 
 bool encoder_picture_fits(const struct job *job)
@@ -45,7 +46,7 @@ static bool picture_of(struct job *job, const struct percept_tensor *results, st
     struct answer answer;
     if (!make(job, results, JOB_MASKS_RLE, &answer, err))
         return false;
-    if (answer.task == TASK_DETECT)
+    if (answer.task == TASK_DETECT || answer.task == TASK_KEYPOINTS)
         return drawing_make(job, answer.made, picture, err);
     if (answer.task == TASK_SEGMENT)
         return drawing_make_segments(job, answer.made, picture, err);
@@ -81,7 +82,7 @@ bool encoder_picture_svg(struct job *job, const struct percept_tensor *results, 
     struct writer w = {.arena = job->arena, .watch = &job->watch};
     if (!make(job, results, JOB_MASKS_POLYGON, &answer, err))
         return false;
-    if (answer.task == TASK_DETECT)
+    if (answer.task == TASK_DETECT || answer.task == TASK_KEYPOINTS)
         drawing_write_svg(&w, answer.made);
     else if (!drawing_write_svg_segments(job, &w, answer.made, err))
         return false;

@@ -11,7 +11,7 @@
 bool encoder_text_serves(const struct served *served)
 {
     const enum manifest_task task = served->manifest->task;
-    return task == TASK_CLASSIFY || task == TASK_DETECT || task == TASK_SEGMENT;
+    return task == TASK_CLASSIFY || task == TASK_DETECT || task == TASK_SEGMENT || task == TASK_KEYPOINTS;
 }
 
 bool encoder_text_fits(const struct job *job)
@@ -99,6 +99,34 @@ static void put_found(struct writer *w, const struct detected *detected, bool ta
     }
 }
 
+/* A row for each point. */
+static void put_keypoints(struct writer *w, const struct detected *detected, const struct manifest *manifest,
+                          bool table)
+{
+    const int size = detected->point_size;
+    writer_put(w, !table ? "" : size == 3 ? "item,label,index,x,y,score\r\n" : "item,label,index,x,y\r\n");
+    for (int64_t i = 0; i < detected->n_items; i++) {
+        writer_put(w, i && !table ? "\n" : "");
+        for (int k = 0; k < detected->n_points && writer_spend(w, 64); k++) {
+            const char *label = k < manifest->n_labels ? manifest->labels[k] : NULL;
+            if (table) {
+                writer_int(w, i);
+                writer_put(w, ",");
+                put_cell(w, label);
+                writer_put(w, ",");
+                writer_int(w, k);
+                writer_put(w, ",");
+            } else {
+                put_name(w, label, k);
+            }
+            for (int n = 0; n < size; n++) {
+                writer_float(w, detected->items[i].at->points[k * size + n]);
+                writer_put(w, n + 1 < size ? (table ? "," : " ") : (table ? "\r\n" : "\n"));
+            }
+        }
+    }
+}
+
 static void put_segments(struct writer *w, const struct segmented *segmented, bool table)
 {
     writer_put(w, table ? "item,label,index,pixels,share\r\n" : "");
@@ -135,6 +163,8 @@ static bool write_lines(struct job *job, const struct percept_tensor *results, b
     writer_put(&w, "");
     if (answer.task == TASK_CLASSIFY)
         put_classes(&w, answer.made, table);
+    else if (answer.task == TASK_KEYPOINTS)
+        put_keypoints(&w, answer.made, job->served->manifest, table);
     else if (answer.task == TASK_SEGMENT)
         put_segments(&w, answer.made, table);
     else

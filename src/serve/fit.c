@@ -580,6 +580,33 @@ static bool fit_segment(const struct manifest *manifest, const struct percept_mo
                            classes - manifest->class_offset, manifest->n_labels);
 }
 
+/* [N, points, h, w] or [N, h, w, points]; [N, points, 2 or 3]; [N, numbers] by kpt_shape. */
+static bool fit_keypoints(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+{
+    const struct percept_io *io = task_numbers(manifest, model, err);
+    const struct manifest_detect *detect = &manifest->detect;
+    if (!io || io->rank < 0)
+        return io != NULL;
+    const int64_t last = io->rank > 0 ? io->dims[io->rank - 1] : 0;
+    int64_t n = detect->n_points ? detect->n_points : -1;
+    if (io->rank < 2 || io->rank > 4)
+        return err_set(err, ERR_CONFIG,
+                       "output '%s' has %d dimensions; keypoints are maps [N, points, h, w], lists [N, points, 2 or 3] "
+                       "or rows [N, numbers] of which kpt_shape says what they are",
+                       io->name, io->rank);
+    if (io->rank == 2 && (!detect->n_points || !dim_is(last, (int64_t)detect->n_points * detect->point_size)))
+        return err_set(err, ERR_CONFIG, "output '%s' has rows of %" PRId64 " numbers; kpt_shape must say what they are",
+                       io->name, last);
+    if (io->rank == 3 && last >= 0 && last != 2 && last != 3)
+        return err_set(err, ERR_CONFIG, "output '%s' has %" PRId64 " numbers for each point; 2 or 3 are read", io->name,
+                       last);
+    if (io->rank > 2)
+        n = io->dims[io->rank == 4 && manifest->image.layout == IMAGE_NHWC ? 3 : 1];
+    return n < 0 || !manifest->n_labels || manifest->labels_have_gaps || n == manifest->n_labels ||
+           err_set(err, ERR_CONFIG, "output '%s' has %" PRId64 " points, but there are %d labels", io->name, n,
+                   manifest->n_labels);
+}
+
 static bool fit_values(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
 {
     struct percept_description description = {0};

@@ -1422,21 +1422,21 @@ static const struct {
     {"outputs", OF(DETECT)},
     {"decoder", OF(DETECT)},
     {"boxes", OF(DETECT)},
-    {"units", OF(DETECT)},
+    {"units", OF(DETECT) | OF(KEYPOINTS)},
     {"score", OF(DETECT)},
     {"overlap", OF(DETECT)},
     {"nms", OF(DETECT)},
-    {"kpt_shape", OF(DETECT)},
+    {"kpt_shape", OF(DETECT) | OF(KEYPOINTS)},
     {"prototypes", OF(DETECT)},
     {"obb", OF(DETECT)},
     {"max_detections", OF(DETECT)},
     {"range", OF(IMAGE) | OF(AUDIO)},
     {"channels", OF(IMAGE)},
     {"size", OF(IMAGE)},
-    {"layout", OF(IMAGE) | OF(SEGMENT)},
-    {"threshold", OF(CLASSIFY) | OF(DETECT) | OF(SEGMENT) | OF(TEXT) | OF(VAD)},
+    {"layout", OF(IMAGE) | OF(SEGMENT) | OF(KEYPOINTS)},
+    {"threshold", OF(CLASSIFY) | OF(DETECT) | OF(SEGMENT) | OF(TEXT) | OF(VAD) | OF(KEYPOINTS)},
     {"class_offset", OF(CLASSIFY) | OF(DETECT) | OF(SEGMENT)},
-    {"activation", OF(CLASSIFY) | OF(DETECT) | OF(SEGMENT) | OF(CTC) | OF(TEXT) | OF(VAD)},
+    {"activation", OF(CLASSIFY) | OF(DETECT) | OF(SEGMENT) | OF(CTC) | OF(TEXT) | OF(VAD) | OF(KEYPOINTS)},
     {"neg_threshold", OF(VAD)},
     {"min_speech_duration_ms", OF(VAD)},
     {"min_silence_duration_ms", OF(VAD)},
@@ -1483,6 +1483,18 @@ static bool check_detect(const struct reader *reader, const struct place *outer,
     return true;
 }
 
+/* Maps have scores as they are, or as logits. */
+static bool check_keypoints(const struct reader *reader, const struct place *outer, json_t *object)
+{
+    struct manifest *manifest = reader->manifest;
+    const struct place activation = {.outer = outer, .key = "activation"};
+    DEFAULT("units", manifest->detect.units, UNITS_PIXELS);
+    DEFAULT("threshold", manifest->threshold, 0.3f);
+    if (manifest->task_activation != ACTIVATION_NONE && manifest->task_activation != ACTIVATION_SIGMOID)
+        return WRONG(reader, &activation, "expected none or sigmoid for keypoints");
+    return true;
+}
+
 static bool read_task(struct reader *reader, const struct place *place, json_t *value)
 {
     const struct place kind = {.outer = place, .key = "kind"};
@@ -1507,6 +1519,8 @@ static bool read_task(struct reader *reader, const struct place *place, json_t *
         return WRONG(reader, &range, "expected [black, white]: [0, 1], [0, 255], [-1, 1]?");
     if (reader->manifest->task != TASK_IMAGE && ends)
         return WRONG(reader, &range, "expected a number; [black, white] is for the task image");
+    if (reader->manifest->task == TASK_KEYPOINTS)
+        return check_keypoints(reader, place, value);
     return reader->manifest->task != TASK_DETECT || check_detect(reader, place, value);
 }
 
