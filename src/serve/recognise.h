@@ -63,6 +63,12 @@ enum recognise_verdict recognise_yolo_two_keys(struct recognise *r);
 enum recognise_verdict recognise_config_transformers(struct recognise *r);
 enum recognise_verdict recognise_config_timm(struct recognise *r);
 
+enum recognise_verdict recognise_names_tf_detection(struct recognise *r);
+enum recognise_verdict recognise_names_rf_detr(struct recognise *r);
+enum recognise_verdict recognise_names_ultraface(struct recognise *r);
+enum recognise_verdict recognise_names_yunet(struct recognise *r);
+enum recognise_verdict recognise_names_nanodet(struct recognise *r);
+
 /* Notes a reason for the claim. */
 void recognise_because(struct recognise *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
