@@ -59,13 +59,15 @@ DAEMON_LIBS := -lmicrohttpd -lgnutls -luv -ljansson -ljpeg -lspng -lz
 # A level compiles the families in which it is better than the level below, from which it borrows the others (pick.c).
 # One with gemm or convolve of its own has map as well, whose activations they call (epilogue.h).
 FAMILIES := gemm convolve map reduce recur quantize layout
-KERNEL_LEVELS := base $(if $(filter x86_64,$(ARCH)),v3 v4)
+KERNEL_LEVELS := base $(if $(filter x86_64,$(ARCH)),v3 v4 v4_vnni)
 LEVEL_base    :=
 LEVEL_v3      := -march=x86-64-v3
 LEVEL_v4      := -march=x86-64-v4 -mprefer-vector-width=512
+LEVEL_v4_vnni := $(LEVEL_v4) -mavx512vnni
 FAMILIES_base := $(FAMILIES)
 FAMILIES_v3   := $(FAMILIES)
 FAMILIES_v4   := $(FAMILIES)
+FAMILIES_v4_vnni := quantize
 kernels       := $(foreach l,$(KERNEL_LEVELS),$(FAMILIES_$l:%=%.$l))
 
 lib_src    := $(sort $(wildcard src/base/*.c src/graph/*.c src/op/*.c src/engine/*.c)) \

@@ -116,7 +116,7 @@ struct percept_budget {
 /* How to open a model. Zeroed fields mean the default; set `size` to sizeof(struct percept_options). */
 struct percept_options {
     size_t size;
-    const char *level;          /* of kernels: "base", "v3", "v4"; NULL: the best this CPU runs */
+    const char *level;          /* of kernels: "base", "v3", "v4", "v4+vnni"; NULL: the best this CPU runs */
     const char *precision;      /* "exact" (NULL) or "fast" */
     size_t memory_limit_bytes;  /* of one session's tensors; 0: 4 GiB */
     enum percept_region region; /* where packed weights live */

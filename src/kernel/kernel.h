@@ -1,7 +1,8 @@
 /*
  * kernel.h - arithmetic on pointers: tables of functions, by family and by instruction set.
  *
- * A "level" is an instruction set: base (whatever the compiler targets by default), v3 (AVX2 + FMA), v4 (AVX-512). A
+ * A "level" is an instruction set: base (whatever the compiler targets by default), v3 (AVX2 + FMA), v4 (AVX-512),
+ * v4+vnni (the same with sums of 8-bit products). A
  * "family" is what belongs together in it: products, convolutions, maps. kernels.c is compiled once per family and
  * level; pick.c composes levels of families and names the best one the CPU runs. All levels have the same functions
  * and the same contracts; only `width`, the number of floats in a vector, and the private layouts of packed weights
@@ -311,24 +312,41 @@ struct recur_kernels {
 /* 8-bit numbers: is_signed says int8, else uint8. A number q stands for (q - zero) scale. */
 struct quantize_kernels {
     int width;
-    /* c[m][n] = sum of a[m][k] b[k][n], wrapping at 32 bits; b constant and packed as signed numbers:
-     * an unsigned b becomes b - 128. a is int16, rows at distance lda, an odd k followed by a zero;
-     * a >= -512 and <= 511. Splits as gemm->run does, in units of dot_step columns. */
+    /* c[m][n] = sum of a[m][k] b[k][n], wrapping at 32 bits. a is unsigned, b signed: signed a is laid as a + 128,
+     * unsigned b packed as b - 128. b is constant; element (k, n) at byte k * stride_k + n * stride_n. sums: [n], of
+     * the packed numbers of each column. Columns from a multiple j of dot_step on lie at byte dot_pack_bytes(k, j). */
     size_t (*dot_pack_bytes)(int64_t k, int64_t n);
-    /* element (k, n) of b at byte k * stride_k + n * stride_n */
-    void (*dot_pack)(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k, int64_t stride_n,
-                     bool is_signed);
+    void (*dot_pack)(void *packed, int32_t *sums, const void *b, int64_t k, int64_t n, int64_t stride_k,
+                     int64_t stride_n, bool is_signed);
+    /* A row of a in the form that is multiplied, 4-byte aligned; rows follow each other at this distance. Returns the
+     * sum of what was laid. */
+    size_t (*dot_row_bytes)(int64_t k);
+    int32_t (*dot_lay)(void *row, const void *a, bool is_signed, int64_t k);
+    /* Splits as gemm->run does, in units of dot_step columns. */
     int64_t dot_step;
-    void (*dot)(int64_t m, int64_t n, int64_t k, const int16_t *a, int64_t lda, const void *packed, int32_t *c,
-                int64_t ldc, int64_t n_from, int64_t n_to);
-    /* c[i] = sum over t of x[offsets[t] + i stride] w[t]: one channel's window, a row of pixels */
-    void (*dot_taps)(int32_t *c, const int16_t *x, int64_t stride, const int64_t *offsets, const int16_t *w,
-                     int64_t taps, int64_t n);
-    /* y = x - zero; the sum of all y */
-    int32_t (*widen)(int16_t *y, const void *x, bool is_signed, int32_t zero, int64_t n);
+    void (*dot)(int64_t m, int64_t n, int64_t k, const void *a, const void *packed, int32_t *c, int64_t ldc,
+                int64_t n_from, int64_t n_to);
+    /* Convolutions. Pixels lie in quads, four bytes of each next to each other: to[4 i + r] = rows[r][i step] ^ flip. */
+    void (*slide_lay)(void *to, const void *const rows[4], int64_t step, uint8_t flip, int64_t n);
+    /* Weights of `rows` output channels, `quads` quads each; [from, from + n) of one row: w is [n][4]. */
+    size_t (*slide_pack_bytes)(int64_t rows, int64_t quads);
+    void (*slide_pack)(void *packed, int64_t quads, int64_t row, int64_t from, int64_t n, const int8_t *w);
+    /* c[r][i] = sum over q of the four products of quad offsets[q] + i of x, unsigned, and quad q of row r, wrapping at
+     * 32 bits. Written are whole steps of rows and whole vectors of pixels: ldc is at least n rounded up to `width`,
+     * rows to slide_step. Those from a multiple r of slide_step on lie at byte slide_pack_bytes(r, quads). */
+    int64_t slide_step;
+    void (*slide)(int64_t rows, int64_t n, int64_t quads, const void *x, const int64_t *offsets, const void *packed,
+                  int32_t *c, int64_t ldc);
+    /* The same of one channel, whose bytes are not in quads: c[i] = sum over q of the products of the four bytes from
+     * x[offsets[q] + i step] on and w[q][4]. Bytes whose weight is 0 need not be there. */
+    void (*slide_one)(int32_t *c, const void *x, int64_t step, const int64_t *offsets, const int8_t *w, int64_t quads,
+                      int64_t n);
     /* y = saturate(round((x + bias) scale) + zero); bias and scale are [n] or, not per_element, one */
     void (*requantize)(void *y, bool is_signed, const int32_t *x, const int32_t *bias, const float *scale,
                        bool per_element, int32_t zero, int64_t n);
+    /* y = saturate(round(a a_ratio + (b b_ratio + fixed))), each product and sum rounded once */
+    void (*add)(void *y, bool is_signed, const void *a, const void *b, float a_ratio, float b_ratio, float fixed,
+                int64_t n);
     /* y = (x + bias) scale */
     void (*rescale)(float *y, const int32_t *x, const int32_t *bias, const float *scale, int64_t n);
     /* y = saturate(round(x / scale) + zero) */
@@ -352,7 +370,7 @@ struct layout_kernels {
 
 /* A level: a set of families, its own and those that it borrows from the level below. */
 struct kernels {
-    char name[16]; /* "base", "v3", "v4": a level, and behind each '+' a feature */
+    char name[16]; /* "base", "v3", "v4", "v4+vnni": a level, and behind each '+' a feature */
     int width;     /* floats in a vector; channels in a block */
     const struct gemm_kernels *gemm;
     const struct convolve_kernels *convolve;

@@ -2,7 +2,7 @@
  * kernels.c - one family of one level: the tables, and what is compiled for them.
  *
  * The build compiles this file once per family and level: with -DKERNELS_FAMILY_gemm (convolve, ...) and
- * -DKERNELS_LEVEL=base (no -march), v3 (x86-64-v3) or v4 (x86-64-v4, 512-bit vectors), and with -O3 -ffp-contract=fast
+ * -DKERNELS_LEVEL=base (no -march), v3 (x86-64-v3), v4 (x86-64-v4, 512-bit vectors) or v4_vnni, and with -O3 -ffp-contract=fast
  * -fno-math-errno -fno-trapping-math -fno-lto. The Makefile says which families a level compiles for itself; the others
  * it borrows (pick.c). All functions are static; the object exports the one symbol kernels_<family>_<level>. The same
  * arithmetic everywhere, so a level differs from another in rounding only: by the number of partial sums
@@ -95,17 +95,25 @@ const struct recur_kernels TABLE(recur) = {
 #ifdef KERNELS_FAMILY_quantize
 #include "kernel/dot.h"
 #include "kernel/quantize.h"
+#include "kernel/slide.h"
 
 const struct quantize_kernels TABLE(quantize) = {
     .width = WIDTH,
     .dot_pack_bytes = dot_pack_bytes,
     .dot_pack = dot_pack,
+    .dot_row_bytes = dot_row_bytes,
+    .dot_lay = dot_lay,
     .dot_step = PANEL,
     .dot = dot,
-    .dot_taps = dot_taps,
-    .widen = widen,
+    .slide_lay = quad_interleave,
+    .slide_pack_bytes = slide_pack_bytes,
+    .slide_pack = slide_pack,
+    .slide_step = SLIDE_ROWS,
+    .slide = slide,
+    .slide_one = slide_one,
     .requantize = requantize,
     .rescale = rescale,
+    .add = add,
     .quantize = quantize,
     .dequantize = dequantize,
 };

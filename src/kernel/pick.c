@@ -26,6 +26,7 @@ enum {
 #ifdef __x86_64__
     LEVEL_v3,
     LEVEL_v4,
+    LEVEL_v4_vnni,
 #endif
     N_LEVELS
 };
@@ -57,6 +58,11 @@ static bool runs_v4(void)
            __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vl");
 }
+
+static bool runs_v4_vnni(void)
+{
+    return runs_v4() && __builtin_cpu_supports("avx512vnni");
+}
 #endif
 
 /* Worst first: each stands on those before it. */
@@ -68,6 +74,7 @@ static const struct {
 #ifdef __x86_64__
     [LEVEL_v3] = {"v3", runs_v3},
     [LEVEL_v4] = {"v4", runs_v4},
+    [LEVEL_v4_vnni] = {"+vnni", runs_v4_vnni},
 #endif
 };
 

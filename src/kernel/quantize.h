@@ -83,23 +83,43 @@ static void requantize(void *y, bool is_signed, const int32_t *x, const int32_t 
     }
 }
 
+/* a b + c rounded once. In double the product of 8 and 24 bits is exact; of a sum that is not, the last bit is made
+ * odd, so that rounding it to float sees on which side of a half it lies. */
+INLINED float multiply_add(float a, float b, float c)
+{
+#ifdef __FP_FAST_FMAF
+    return __builtin_fmaf(a, b, c);
+#else
+    const double product = (double)a * (double)b, addend = c;
+    double sum = product + addend;
+    const double back = sum - product, lost = (product - (sum - back)) + (addend - back);
+    int64_t bits;
+    memcpy(&bits, &sum, sizeof bits);
+    if (lost != 0 && !(bits & 1))
+        bits += (lost > 0) == (sum > 0) ? 1 : -1;
+    memcpy(&sum, &bits, sizeof sum);
+    return (float)sum;
+#endif
+}
+
+static void add(void *y, bool is_signed, const void *a, const void *b, float a_ratio, float b_ratio, float fixed,
+                int64_t n)
+{
+    const int32_t flip = is_signed ? 0x80 : 0;
+    const struct range8 range = range8_of(is_signed, 0);
+    const uint8_t *left = a, *right = b;
+    uint8_t *to = y;
+    for (int64_t i = 0; i < n; i++) {
+        const float inner = multiply_add((float)((right[i] ^ flip) - flip), b_ratio, fixed);
+        const float value = multiply_add((float)((left[i] ^ flip) - flip), a_ratio, inner);
+        to[i] = (uint8_t)nearest(within(value, range.low, range.high));
+    }
+}
+
 static void rescale(float *y, const int32_t *x, const int32_t *bias, const float *scale, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         y[i] = (float)wrapped(x[i], bias[i]) * scale[i];
-}
-
-static int32_t widen(int16_t *y, const void *x, bool is_signed, int32_t zero, int64_t n)
-{
-    const int32_t flip = is_signed ? 0x80 : 0, shift = flip + zero;
-    const uint8_t *from = x;
-    uint32_t sum = 0;
-    for (int64_t i = 0; i < n; i++) {
-        const int32_t value = (from[i] ^ flip) - shift;
-        y[i] = (int16_t)value;
-        sum += (uint32_t)value;
-    }
-    return (int32_t)sum;
 }
 
 #endif

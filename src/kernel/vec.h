@@ -477,4 +477,75 @@ INLINED ivec dot_pairs(pairs a, pairs b)
 #endif
 }
 
+/* Four neighbours along a sum lie in one lane, as bytes: unsigned numbers on one side, signed ones on the other. One
+ * instruction multiplies and adds them all (VNNI), and nothing saturates. Without it they are widened: QUAD_PARTS pairs of
+ * int16 in a lane, the first and third byte, the second and fourth. Whoever is broadcast lies widened already. */
+#if defined(__AVX512VNNI__)
+enum { QUAD_PARTS = 1 };
+typedef ivec quad_part;
+#else
+enum { QUAD_PARTS = 2 };
+typedef pairs quad_part;
+#endif
+
+INLINED quad_part quad_unsigned(ivec bytes, int part)
+{
+#if defined(__AVX512VNNI__)
+    (void)part;
+    return bytes;
+#else
+    return (pairs)(part ? ((uvec)bytes >> 8) & 0x00ff00ff : (uvec)bytes & 0x00ff00ff);
+#endif
+}
+
+INLINED quad_part quad_signed(ivec bytes, int part)
+{
+#if defined(__AVX512VNNI__)
+    (void)part;
+    return bytes;
+#else
+    return (part ? (pairs)bytes : (pairs)bytes << 8) >> 8;
+#endif
+}
+
+INLINED quad_part quad_broadcast(int32_t word)
+{
+    return (quad_part)(word - (ivec){0});
+}
+
+/* Sums wrap, as unsigned ones do. */
+INLINED uvec quad_add(uvec sum, quad_part u, quad_part s)
+{
+#if defined(__AVX512VNNI__) && defined(__clang__)
+    return (uvec)__builtin_ia32_vpdpbusd512((ivec)sum, u, s);
+#elif defined(__AVX512VNNI__)
+    return (uvec)__builtin_ia32_vpdpbusd_v16si((ivec)sum, u, s);
+#else
+    return sum + (uvec)dot_pairs(u, s);
+#endif
+}
+
+#if defined(__AVX512VNNI__)
+typedef char bytes64 __attribute__((vector_size(64)));
+
+/* Lane i: the four bytes of x from i step on, step 1 or 2. */
+INLINED ivec quad_windows(ivec x, int step)
+{
+    const ivec words[2] = {{0, 1, 2, 3, 1, 2, 3, 4, 2, 3, 4, 5, 3, 4, 5, 6},
+                           {0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7, 8, 9}};
+    const ivec bytes[2] = {
+        {0x03020100, 0x04030201, 0x05040302, 0x06050403, 0x03020100, 0x04030201, 0x05040302, 0x06050403, 0x03020100,
+         0x04030201, 0x05040302, 0x06050403, 0x03020100, 0x04030201, 0x05040302, 0x06050403},
+        {0x03020100, 0x05040302, 0x07060504, 0x09080706, 0x03020100, 0x05040302, 0x07060504, 0x09080706, 0x03020100,
+         0x05040302, 0x07060504, 0x09080706, 0x03020100, 0x05040302, 0x07060504, 0x09080706}};
+#if defined(__clang__)
+    const ivec spread = __builtin_ia32_permvarsi512(x, words[step - 1]);
+    return (ivec)__builtin_ia32_pshufb512((bytes64)spread, (bytes64)bytes[step - 1]);
+#else
+    const ivec spread = __builtin_ia32_permvarsi512_mask(x, words[step - 1], x, (uint16_t)-1);
+    return (ivec)__builtin_ia32_pshufb512_mask((bytes64)spread, (bytes64)bytes[step - 1], (bytes64)x, (uint64_t)-1);
+#endif
+}
+#endif
+
 #endif

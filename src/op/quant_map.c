@@ -17,9 +17,6 @@
  * The sums of pools and of Softmax are doubles here, rounded to float once: there may be millions of terms, and a
  * chain of floats would lose parts of a hundred.
  *
- * A fused multiply-add is a double one here, rounded to float: the product of a byte and a float is exact
- * in double, so the two can differ only if double rounding does, and no level differs from another.
- *
  * Everything is plain layout. Work is split over elements, rows or maps. Thread: loader, then the
  * session's holder with its team.
  */
@@ -136,19 +133,7 @@ static uint8_t saturated(int32_t x, int32_t low, int32_t high)
     return (uint8_t)(x > high ? high : x);
 }
 
-static float multiply_add(float byte, float factor, float addend)
-{
-    return (float)((double)byte * (double)factor + (double)addend);
-}
-
 /* PAIR_CHUNK elements: counts that the compiler knows become vectors. */
-static void chunk_add(const struct pair *pair, const float *a, const float *b, float *y)
-{
-    const float a_ratio = pair->a_ratio, b_ratio = pair->b_ratio, fixed = pair->fixed;
-    for (int i = 0; i < PAIR_CHUNK; i++)
-        y[i] = multiply_add(a[i], a_ratio, multiply_add(b[i], b_ratio, fixed));
-}
-
 static void chunk_multiply(const struct pair *pair, const float *a, const float *b, float *y)
 {
     const float a_zero = (float)pair->a_zero, b_zero = (float)pair->b_zero, ratio = pair->ratio;
@@ -167,6 +152,29 @@ static void chunk_load(float *to, const uint8_t *from, int64_t stride, int64_t n
         to[i] = (float)((from[i * stride] ^ flip) - flip);
 }
 
+/* Bytes that follow each other: the tensor's own, or PAIR_CHUNK at most that were collected. */
+static const uint8_t *chunk_bytes(uint8_t *chunk, const uint8_t *from, int64_t stride, int64_t n)
+{
+    if (stride == 1)
+        return from;
+    for (int64_t i = 0; i < n; i++)
+        chunk[i] = from[i * stride];
+    return chunk;
+}
+
+static void visit_add(const struct pair *pair, uint8_t *y, const uint8_t *a, int64_t a_step, const uint8_t *b,
+                      int64_t b_step, int64_t n)
+{
+    uint8_t left[PAIR_CHUNK], right[PAIR_CHUNK];
+    const int64_t most = a_step == 1 && b_step == 1 ? n : PAIR_CHUNK;
+    for (int64_t i = 0; i < n; i += most) {
+        const int64_t some = n - i < most ? n - i : most;
+        pair->step->kernels->quantize->add(y + i, pair->is_signed, chunk_bytes(left, a + i * a_step, a_step, some),
+                                           chunk_bytes(right, b + i * b_step, b_step, some), pair->a_ratio,
+                                           pair->b_ratio, pair->fixed, some);
+    }
+}
+
 static void pair_visit(void *arg, int64_t out, const int64_t *at, int64_t n)
 {
     const struct pair *pair = arg;
@@ -177,14 +185,15 @@ static void pair_visit(void *arg, int64_t out, const int64_t *at, int64_t n)
     uint8_t *y = (uint8_t *)step->out[0]->data + out;
     const int32_t low = pair->is_signed ? -128 : 0, high = low + 255;
     float left[PAIR_CHUNK] = {0}, right[PAIR_CHUNK] = {0}, result[PAIR_CHUNK];
+    if (!pair->multiply) {
+        visit_add(pair, y, a, a_step, b, b_step, n);
+        return;
+    }
     for (int64_t i = 0; i < n; i += PAIR_CHUNK) {
         const int64_t some = n - i < PAIR_CHUNK ? n - i : PAIR_CHUNK;
         chunk_load(left, a + i * a_step, a_step, some, pair->is_signed);
         chunk_load(right, b + i * b_step, b_step, some, pair->is_signed);
-        if (pair->multiply)
-            chunk_multiply(pair, left, right, result);
-        else
-            chunk_add(pair, left, right, result);
+        chunk_multiply(pair, left, right, result);
         for (int64_t j = 0; j < some; j++)
             y[i + j] = saturated(whole(result[j]), low, high);
     }

@@ -11,9 +11,9 @@
  * with factor[n] = alpha a_scale b_scale[n] / y_scale, in float32 and in this order, as ONNX Runtime has
  * it. Sums are exact modulo 2^32.
  *
- * The left side is widened to int16 in scratch, its zero point subtracted, so only the right side's
- * is left over:  sum a (b - z) = sum a b - z sum a.  A constant right side is packed when the model is
- * opened; otherwise it is packed into scratch at every run. Scales and zero points are small and read
+ * The left side is laid as unsigned numbers in scratch, the right side packed as signed ones, and zero points are left
+ * over:  sum (a - u) (b - z) = sum a b - u sum b - z sum (a - u).  The sums of b lie behind each packed matrix. A constant
+ * right side is packed when the model is opened; otherwise it is packed into scratch at every run. Scales and zero points are small and read
  * at every run, constant or not. One per tensor, per row (left side), per column (right side), or
  * both for each matrix of a stack.
  *
@@ -63,13 +63,14 @@ struct qproduct {
 };
 
 struct qproduct_plan {
-    int64_t m, n, k, lda;
-    int64_t m_each;          /* rows of one matrix of the left side */
-    int64_t batch, matrices; /* products; matrices of the right side */
-    const int64_t *items;    /* [batch][2] matrix on the left, on the right, or NULL */
-    int64_t rows;            /* of the whole left side */
-    int64_t sets;            /* of parameters of columns: 1 or matrices */
-    int64_t c_row, c_column; /* C: elements from row to row, column to column */
+    int64_t m, n, k;
+    size_t row_bytes, matrix_bytes; /* of a laid row, of a packed matrix with its sums */
+    int64_t m_each;                 /* rows of one matrix of the left side */
+    int64_t batch, matrices;        /* products; matrices of the right side */
+    const int64_t *items;           /* [batch][2] matrix on the left, on the right, or NULL */
+    int64_t rows;                   /* of the whole left side */
+    int64_t sets;                   /* of parameters of columns: 1 or matrices */
+    int64_t c_row, c_column;        /* C: elements from row to row, column to column */
     bool a_signed, b_signed, lay;
     struct product cut;
     size_t a8_at, sums_at, factor_at, zero_at, c_at, blob_at, tiles_at; /* in scratch */
@@ -110,9 +111,15 @@ static void right_side(const struct qproduct *product, const struct tensor *b, i
     *matrices = vector ? 1 : tensor_span(b, 0, b->rank - 2);
 }
 
-static size_t matrix_bytes(const struct kernels *kernels, int64_t k, int64_t n)
+/* Where the sums of the columns lie behind a packed matrix, and where it ends. */
+static size_t sums_at(const struct kernels *kernels, int64_t k, int64_t n)
 {
     return weights_round(kernels->quantize->dot_pack_bytes(k, n));
+}
+
+static size_t matrix_bytes(const struct kernels *kernels, int64_t k, int64_t n)
+{
+    return sums_at(kernels, k, n) + weights_round((size_t)n * sizeof(int32_t));
 }
 
 static size_t qproduct_pack_bytes(const struct node_ctx *ctx)
@@ -130,10 +137,10 @@ static void qproduct_pack_into(const struct qproduct *product, const struct kern
 {
     int64_t k, n, matrices;
     right_side(product, b, &k, &n, &matrices);
-    const size_t each = matrix_bytes(kernels, k, n);
-    for (int64_t i = 0; i < matrices; i++)
-        kernels->quantize->dot_pack(to + each * (size_t)i, (const uint8_t *)b->data + i * k * n, k, n,
-                                    product->trans_b ? 1 : n, product->trans_b ? k : 1, b->dtype == PERCEPT_INT8);
+    for (int64_t i = 0; i < matrices; i++, to += matrix_bytes(kernels, k, n))
+        kernels->quantize->dot_pack(to, (int32_t *)(void *)(to + sums_at(kernels, k, n)),
+                                    (const uint8_t *)b->data + i * k * n, k, n, product->trans_b ? 1 : n,
+                                    product->trans_b ? k : 1, b->dtype == PERCEPT_INT8);
 }
 
 static void qproduct_pack(const struct node_ctx *ctx, void *packed)
@@ -273,18 +280,19 @@ static void shape_work(struct step *step, struct qproduct_plan *plan)
     const struct qproduct *product = step->priv;
     const size_t columns = (size_t)(plan->sets * plan->n) * sizeof(float);
     size_t at = 0;
-    plan->lda = (plan->k + 1) / 2 * 2;
+    plan->row_bytes = step->kernels->quantize->dot_row_bytes(plan->k);
+    plan->matrix_bytes = matrix_bytes(step->kernels, plan->k, plan->n);
     plan->a_signed = step->in[product->slots->a]->dtype == PERCEPT_INT8;
     plan->b_signed = step->in[product->slots->b]->dtype == PERCEPT_INT8;
     plan->lay = !product->packed || !step->packed;
     plan->cut = product_dots(step->kernels, plan->batch, plan->m, plan->n);
-    take(&at, (size_t)(plan->rows * plan->lda) * sizeof(int16_t));
+    take(&at, (size_t)plan->rows * plan->row_bytes);
     plan->a8_at = take(&at, product->kind == PRODUCT_DYNAMIC ? (size_t)(plan->rows * plan->k) : 0);
     plan->sums_at = take(&at, (size_t)plan->rows * sizeof(int32_t));
     plan->factor_at = take(&at, columns);
     plan->zero_at = take(&at, columns);
-    plan->c_at = take(&at, (size_t)plan->n * sizeof(int32_t));
-    plan->blob_at = take(&at, plan->lay ? matrix_bytes(step->kernels, plan->k, plan->n) * (size_t)plan->matrices : 0);
+    plan->c_at = take(&at, (size_t)(plan->matrices * plan->n) * sizeof(int32_t));
+    plan->blob_at = take(&at, plan->lay ? plan->matrix_bytes * (size_t)plan->matrices : 0);
     plan->tiles_at = take(&at, tile_bytes() * (size_t)(step->members > 0 ? step->members : 1));
     step->scratch_bytes = at;
     step->algorithm = plan->lay ? "laid" : "packed";
@@ -325,13 +333,13 @@ struct qproduct_work {
     bool a_signed;
     float a_scale;  /* of DynamicQuantizeMatMul */
     int32_t a_zero; /* the same */
-    int16_t *a;     /* [rows][lda] */
-    int32_t *sums;  /* [rows] of a */
+    char *a;        /* [rows], laid */
+    int32_t *sums;  /* [rows] of a, less its zero points */
     float *factor;  /* [sets][n] */
     int32_t *zero;  /* [sets][n] of the right side as it is packed */
-    int32_t *c;     /* [n] C where it is the same for all rows */
+    int32_t *c;     /* [matrices][n] what all rows add: C, the zero point of the left side */
     const char *packed;
-    bool zeros, scaled_rows, c_rows; /* any zero is not 0; a_scale, C differ by row */
+    bool zeros, scaled_rows, zero_rows, c_rows; /* any zero is not 0; a_scale, a_zero, C differ by row */
 };
 
 /* A parameter of the left side for row `row` of all. */
@@ -347,36 +355,51 @@ static int64_t column_index(const struct qproduct_plan *plan, const struct tenso
     return n == 1 ? 0 : n == plan->n ? column % plan->n : column;
 }
 
-static int32_t row_zero(const struct qproduct_work *work, int64_t row)
+/* Of the row as it is laid. */
+static uint32_t row_zero(const struct qproduct_work *work, int64_t row)
 {
     const struct tensor *zero = op_in(work->step, work->product->slots->a_zero);
+    const uint32_t flip = work->a_signed ? 128 : 0;
     if (work->product->kind == PRODUCT_DYNAMIC)
-        return work->a_zero;
-    return zero ? quant_zero(zero, row_index(work->plan, zero, row)) : 0;
+        return (uint32_t)work->a_zero;
+    return zero ? flip + (uint32_t)quant_zero(zero, row_index(work->plan, zero, row)) : flip;
 }
 
-static void widen_rows(void *arg, int64_t from, int64_t to, int member)
+static const int32_t *column_sums(const struct qproduct_work *work, int64_t matrix)
+{
+    const struct qproduct_plan *plan = work->plan;
+    return (const int32_t *)(const void *)(work->packed + plan->matrix_bytes * (size_t)matrix +
+                                           sums_at(work->step->kernels, plan->k, plan->n));
+}
+
+/* A column of the transposed left side. */
+static int32_t lay_column(const struct qproduct_work *work, char *a, int64_t row)
+{
+    enum { PIECE = 256 };
+    const struct qproduct_plan *plan = work->plan;
+    const struct quantize_kernels *kernels = work->step->kernels->quantize;
+    uint8_t piece[PIECE];
+    uint32_t sum = 0;
+    for (int64_t at = 0; at < plan->k; at += PIECE) {
+        const int64_t n = plan->k - at < PIECE ? plan->k - at : PIECE;
+        for (int64_t i = 0; i < n; i++)
+            piece[i] = work->a8[(at + i) * plan->m + row];
+        sum += (uint32_t)kernels->dot_lay(a + kernels->dot_row_bytes(at), piece, work->a_signed, n);
+    }
+    return (int32_t)sum;
+}
+
+static void lay_rows(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct qproduct_work *work = arg;
     const struct qproduct_plan *plan = work->plan;
     for (int64_t row = from; row < to; row++) {
-        const int32_t zero = row_zero(work, row);
-        int16_t *a = work->a + row * plan->lda;
-        if (plan->lda > plan->k)
-            a[plan->k] = 0;
-        if (!work->product->trans_a) {
-            work->sums[row] =
-                work->step->kernels->quantize->widen(a, work->a8 + row * plan->k, work->a_signed, zero, plan->k);
-            continue;
-        }
-        uint32_t sum = 0;
-        for (int64_t i = 0; i < plan->k; i++) {
-            const int32_t value = quant_value(work->a8[i * plan->m + row], work->a_signed) - zero;
-            a[i] = (int16_t)value;
-            sum += (uint32_t)value;
-        }
-        work->sums[row] = (int32_t)sum;
+        char *a = work->a + plan->row_bytes * (size_t)row;
+        const int32_t sum = work->product->trans_a ? lay_column(work, a, row)
+                                                   : work->step->kernels->quantize->dot_lay(a, work->a8 + row * plan->k,
+                                                                                            work->a_signed, plan->k);
+        work->sums[row] = (int32_t)((uint32_t)sum - (uint32_t)plan->k * row_zero(work, row));
     }
 }
 
@@ -419,33 +442,48 @@ static void make_columns(struct qproduct_work *work)
     work->c_rows = c && plan->c_row > 0;
     if (!work->scaled_rows)
         make_factors(work, 0, 0, plan->sets * plan->n, work->factor);
-    for (int64_t i = 0; i < plan->n; i++)
-        work->c[i] = c && !work->c_rows ? ((const int32_t *)c->data)[i * plan->c_column] : 0;
+    const struct tensor *a_zero = op_in(work->step, slots->a_zero);
+    work->zero_rows = a_zero && tensor_elements(a_zero) > 1;
+    const uint32_t shift = work->zero_rows ? 0 : row_zero(work, 0);
+    for (int64_t matrix = 0; matrix < plan->matrices; matrix++) {
+        const int32_t *sums = column_sums(work, matrix);
+        for (int64_t i = 0; i < plan->n; i++) {
+            const uint32_t own = c && !work->c_rows ? (uint32_t)((const int32_t *)c->data)[i * plan->c_column] : 0;
+            work->c[matrix * plan->n + i] = (int32_t)(own - shift * (uint32_t)sums[i]);
+        }
+    }
 }
 
-/* What is added to a row's sums: C, and the zero points of the right side. */
-static const int32_t *row_addend(const struct qproduct_work *work, int64_t row, int64_t set, int64_t from, int64_t n,
-                                 int32_t *buffer)
+/* A tile's place: row of all rows of the left side, matrix of the right side, row of the output, columns. */
+struct place {
+    int64_t a_row, b, y_row, set, from, n;
+};
+
+/* What is added to a row's sums: C, and the zero points. */
+static const int32_t *row_addend(const struct qproduct_work *work, const struct place *at, int32_t *buffer)
 {
     const struct qproduct_plan *plan = work->plan;
-    if (!work->zeros && !work->c_rows)
-        return work->c + from;
-    const uint32_t sum = (uint32_t)work->sums[row];
-    const int32_t *zero = work->zero + set * plan->n + from;
-    for (int64_t i = 0; i < n; i++)
-        buffer[i] = (int32_t)((uint32_t)work->c[from + i] - sum * (uint32_t)zero[i]);
+    const int32_t *all = work->c + at->b * plan->n + at->from;
+    if (!work->zeros && !work->c_rows && !work->zero_rows)
+        return all;
+    const uint32_t sum = (uint32_t)work->sums[at->a_row];
+    const int32_t *zero = work->zero + at->set * plan->n + at->from;
+    for (int64_t i = 0; i < at->n; i++)
+        buffer[i] = (int32_t)((uint32_t)all[i] - sum * (uint32_t)zero[i]);
+    if (work->zero_rows) {
+        const int32_t *sums = column_sums(work, at->b) + at->from;
+        const uint32_t own = row_zero(work, at->a_row);
+        for (int64_t i = 0; i < at->n; i++)
+            buffer[i] = (int32_t)((uint32_t)buffer[i] - own * (uint32_t)sums[i]);
+    }
     if (work->c_rows) {
         const int32_t *c = op_in(work->step, work->product->slots->c)->data;
-        for (int64_t i = 0; i < n; i++)
-            buffer[i] = (int32_t)((uint32_t)buffer[i] + (uint32_t)c[row * plan->c_row + (from + i) * plan->c_column]);
+        for (int64_t i = 0; i < at->n; i++)
+            buffer[i] =
+                (int32_t)((uint32_t)buffer[i] + (uint32_t)c[at->a_row * plan->c_row + (at->from + i) * plan->c_column]);
     }
     return buffer;
 }
-
-/* A tile's place: row of all rows of the left side, row of the output, columns. */
-struct place {
-    int64_t a_row, y_row, set, from, n;
-};
 
 static void finish_row(const struct qproduct_work *work, const struct place *at, const int32_t *sums, int32_t *buffer)
 {
@@ -453,7 +491,7 @@ static void finish_row(const struct qproduct_work *work, const struct place *at,
     const struct slots *slots = work->product->slots;
     const struct tensor *y = work->step->out[0], *bias = op_in(work->step, slots->bias);
     const int64_t n = at->n, first = at->y_row * work->plan->n + at->from;
-    const int32_t *addend = row_addend(work, at->a_row, at->set, at->from, n, buffer);
+    const int32_t *addend = row_addend(work, at, buffer);
     const float *factor = work->factor + at->set * work->plan->n + at->from;
     if (work->scaled_rows) {
         float *own = (float *)(void *)(buffer + TILE_COLUMNS);
@@ -486,14 +524,15 @@ static void multiply_part(void *arg, const struct product_part *part, int member
     int32_t *tile = (int32_t *)(void *)scratch;
     const int64_t a_row = (plan->items ? plan->items[2 * part->item] : 0) * plan->m_each + part->row;
     const int64_t b = plan->items ? plan->items[2 * part->item + 1] : 0;
-    const char *packed = work->packed + matrix_bytes(kernels, plan->k, plan->n) * (size_t)b;
+    const char *packed = work->packed + plan->matrix_bytes * (size_t)b;
     for (int64_t column = part->column; column < part->column_end; column += TILE_COLUMNS) {
         const int64_t left = part->column_end - column, n = left < TILE_COLUMNS ? left : TILE_COLUMNS;
         /* the kernel writes column j at c[j]; the tile begins with `column` */
-        kernels->quantize->dot(part->rows, n, plan->k, work->a + a_row * plan->lda, plan->lda,
-                               packed + (size_t)column * (size_t)plan->lda, tile, TILE_COLUMNS, 0, n);
+        kernels->quantize->dot(part->rows, n, plan->k, work->a + plan->row_bytes * (size_t)a_row,
+                               packed + kernels->quantize->dot_pack_bytes(plan->k, column), tile, TILE_COLUMNS, 0, n);
         for (int64_t r = 0; r < part->rows; r++) {
             const struct place place = {.a_row = a_row + r,
+                                        .b = b,
                                         .y_row = part->item * plan->m + part->row + r,
                                         .set = plan->sets > 1 ? b : 0,
                                         .from = column,
@@ -518,7 +557,7 @@ static bool qproduct_run(struct step *step, struct run_env *env, struct percept_
         .plan = plan,
         .a8 = a->data,
         .a_signed = plan->a_signed,
-        .a = (int16_t *)(void *)scratch,
+        .a = scratch,
         .sums = (int32_t *)(void *)(scratch + plan->sums_at),
         .factor = (float *)(void *)(scratch + plan->factor_at),
         .zero = (int32_t *)(void *)(scratch + plan->zero_at),
@@ -534,7 +573,7 @@ static bool qproduct_run(struct step *step, struct run_env *env, struct percept_
         work.a8 = a8;
     }
     make_columns(&work);
-    team_split(env->team, plan->rows, 1 + WALK_GRAIN / (plan->k + 1), widen_rows, &work);
+    team_split(env->team, plan->rows, 1 + WALK_GRAIN / (plan->k + 1), lay_rows, &work);
     product_run(&plan->cut, env->team, multiply_part, &work);
     return true;
 }

@@ -94,7 +94,7 @@ static const void **member(struct kernels *level, int family)
         KERNELS_FAMILIES(AT)
 #undef AT
     };
-    ck_assert_uint_eq(sizeof at / sizeof *at, N_FAMILIES);
+    _Static_assert(sizeof at / sizeof *at == N_FAMILIES, "");
     return (const void **)(uintptr_t)at[family];
 }
 
@@ -127,25 +127,70 @@ static void check_step(const struct kernels *level, const struct kernels *from)
     ck_assert_mem_eq(c[0], c[1], HIDDEN * sizeof(float));
 }
 
+/* Of each family the levels whose tables are their own; what is borrowed is another's. */
+static void find_owners(struct kernels *levels, int n, bool owns[MOST_LEVELS][N_FAMILIES])
+{
+    for (int a = 0; a < n; a++)
+        for (int i = 0; i < N_FAMILIES; i++) {
+            owns[a][i] = true;
+            for (int b = 0; b < a; b++)
+                owns[a][i] = owns[a][i] && *member(&levels[a], i) != *member(&levels[b], i);
+        }
+}
+
+/* Sets that lay everything out by one width; what does so by none comes from anywhere. */
+static int count_legal(struct kernels *levels, int n, bool owns[MOST_LEVELS][N_FAMILIES])
+{
+    int legal = 0;
+    for (int width = 4; width <= 16; width *= 2) {
+        int sets = 1;
+        for (int i = 0; i < N_FAMILIES; i++) {
+            int fit = 0;
+            for (int a = 0; a < n; a++) {
+                const int its = width_of(*member(&levels[a], i));
+                fit += owns[a][i] && (its == 0 || its == width);
+            }
+            sets *= fit;
+        }
+        legal += sets;
+    }
+    return legal;
+}
+
+/* A set's number, a digit for each family, as levels; false where it takes what a level has borrowed. */
+static bool set_of(int set, int n, bool owns[MOST_LEVELS][N_FAMILIES], int choice[N_FAMILIES])
+{
+    for (int i = 0; i < N_FAMILIES; i++, set /= n) {
+        choice[i] = set % n;
+        if (!owns[choice[i]][i])
+            return false;
+    }
+    return true;
+}
+
 /* Every choice of a level for each family. Legal is what lays everything out by one width. */
 START_TEST(sets_of_one_width_are_levels_and_no_others)
 {
     struct kernels levels[MOST_LEVELS];
+    bool owns[MOST_LEVELS][N_FAMILIES];
     const int n = running(levels);
-    int sets = 1, legal = 0;
+    int sets = 1, legal = 0, choice[N_FAMILIES];
+    find_owners(levels, n, owns);
     for (int i = 0; i < N_FAMILIES; i++)
         sets *= n;
     for (int set = 0; set < sets; set++) {
         struct kernels own = {.name = "set"};
         bool fit = true;
-        int width = 0, rest = set, from = 0;
-        for (int i = 0; i < N_FAMILIES; i++, rest /= n) {
-            const void *family = *member(&levels[rest % n], i);
+        int width = 0, from = 0;
+        if (!set_of(set, n, owns, choice))
+            continue;
+        for (int i = 0; i < N_FAMILIES; i++) {
+            const void *family = *member(&levels[choice[i]], i);
             const int its = width_of(family);
             *member(&own, i) = family;
             fit = fit && (width == 0 || its == 0 || its == width);
             width = its ? its : width;
-            from = family == (const void *)levels[rest % n].recur ? rest % n : from;
+            from = family == (const void *)levels[choice[i]].recur ? choice[i] : from;
         }
         struct kernels made = own;
         ck_assert_int_eq(pick_compose(&made, NULL), fit);
@@ -157,7 +202,26 @@ START_TEST(sets_of_one_width_are_levels_and_no_others)
             ck_assert_ptr_eq(*member(&made, i), *member(&own, i));
         check_step(&made, &levels[from]);
     }
-    ck_assert_int_eq(legal, n * n); /* of n widths each, gates from anywhere */
+    ck_assert_int_eq(legal, count_legal(levels, n, owns));
+}
+END_TEST
+
+START_TEST(a_feature_has_what_it_is_better_in_alone)
+{
+    const struct kernels *below = NULL, *level = NULL;
+    for (const struct kernels *const *any = pick_all(); *any; any++) {
+        below = strcmp((*any)->name, "v4") == 0 ? *any : below;
+        level = strcmp((*any)->name, "v4+vnni") == 0 ? *any : level;
+    }
+    if (!level)
+        return; /* another processor's */
+    ck_assert_ptr_nonnull(below);
+    ck_assert_ptr_ne(level->quantize, below->quantize);
+    ck_assert_ptr_eq(level->gemm, below->gemm);
+    ck_assert_ptr_eq(level->convolve, below->convolve);
+    ck_assert_ptr_eq(level->map, below->map);
+    ck_assert_ptr_eq(level->recur, below->recur);
+    ck_assert_int_eq(level->width, below->width);
 }
 END_TEST
 
@@ -178,7 +242,7 @@ START_TEST(what_a_level_lacks_is_borrowed_where_it_fits)
             }
             struct kernels alone = made;
             ck_assert_int_eq(pick_compose(&alone, NULL), set == (1 << N_FAMILIES) - 1);
-            ck_assert_int_eq(pick_compose(&made, below), above == below || !mixed[0] || !mixed[1]);
+            ck_assert_int_eq(pick_compose(&made, below), above->width == below->width || !mixed[0] || !mixed[1]);
             for (int i = 0; i < N_FAMILIES && made.width; i++)
                 ck_assert_ptr_eq(*member(&made, i), *member(set >> i & 1 ? above : below, i));
         }
@@ -210,6 +274,7 @@ Suite *kernel_pick_suite(void)
     tcase_add_test(tcase, unknown_names_give_nothing);
     tcase_add_test(tcase, levels_are_complete);
     tcase_add_test(tcase, sets_of_one_width_are_levels_and_no_others);
+    tcase_add_test(tcase, a_feature_has_what_it_is_better_in_alone);
     tcase_add_test(tcase, what_a_level_lacks_is_borrowed_where_it_fits);
     tcase_add_test(tcase, a_feature_is_named_behind_its_level);
     suite_add_tcase(suite, tcase);

@@ -22,6 +22,13 @@ static const struct scene scenes[] = {
     {1, 4, 4, 2, 5, 5, 3, 2, 1, 2, false, false, false},
     {1, 16, 3, 1, 40, 41, 3, 1, 1, 1, false, true, true}, /* pixels of several tiles */
     {2, 8, 3, 1, 40, 41, 1, 1, 1, 0, true, true, true},
+    {1, 5, 70, 1, 9, 9, 3, 2, 1, 1, true, true, true},    /* channels of several units, phases of a stride */
+    {1, 2, 2, 1, 3, 1100, 3, 1, 1, 1, false, true, true}, /* rows of several tiles */
+    {1, 3, 6, 3, 4, 600, 3, 1, 2, 2, true, false, true},
+    {2, 5, 5, 5, 9, 17, 5, 1, 1, 2, false, true, true},
+    {1, 4, 4, 4, 17, 17, 3, 3, 1, 1, false, true, true},
+    {1, 4, 3, 1, 7, 7, 1, 2, 1, 0, false, true, true},
+    {1, 3, 3, 3, 7, 9, 1, 1, 1, 1, true, true, true},
 };
 
 static uint8_t *some_bytes(int64_t n, uint32_t seed)
