@@ -332,6 +332,11 @@ $(B)/peers: $(B)/tests/bench/peers.o $(B)/tests/bench/ort.o $(B)/tests/real/kept
 bench-peers: $(B)/peers ## networks here and in ONNX Runtime: BATCH=1,8,32 T=TEXT ROUNDS=7 KERNELS=v3 ORT=FOLDER/node_modules (npm; python3-torch, -torchvision)
 	@tests/bench/peers.sh $(B)/peers $(flavours) $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models)
 
+.PHONY: bench-quantized
+bench-quantized: $(B)/peers ## networks of 8-bit numbers in three forms, and in float32, here and in ONNX Runtime: as bench-peers (python3-onnx, -numpy)
+	@/usr/bin/python3 tests/bench/quantized.py $(flavours)/quantized
+	@NETS=$(flavours)/quantized tests/bench/peers.sh $(B)/peers $(flavours) ""
+
 $(B)/bare: $(B)/tests/bench/bare.o $(B)/parts
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -lmicrohttpd

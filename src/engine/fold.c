@@ -47,7 +47,7 @@ static void find_operators(struct graph *graph, struct missing *missing)
     for (int i = 0; i < graph->n_nodes; i++) {
         struct node *node = &graph->nodes[i];
         node->op = op_find(node->domain, node->op_type, node->opset);
-        if (!node->op)
+        if (!node->op && !node->removed)
             note_missing(missing, node);
         for (int a = 0; a < node->n_attr; a++)
             if (node->attrs[a].graph)
@@ -166,6 +166,8 @@ static bool fold_part(struct percept_model *model, struct graph *graph, struct p
         return false;
     for (int i = 0; i < graph->n_nodes; i++) {
         struct node_ctx *ctx = &part->ctx[i];
+        if (ctx->node->removed)
+            continue;
         if (!fold_subgraphs(model, graph, ctx->node, err) || !ctx->node->op->rule->check(ctx, err) ||
             !fold_node(model, ctx, err))
             return false;

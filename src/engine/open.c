@@ -1,7 +1,7 @@
 /*
  * open.c - percept_open is the story of loading, top to bottom:
  *
- *     read the file -> ONNX to graph -> check every node, fold constants -> free a batch of 1
+ *     read the file -> ONNX to graph -> QDQ to integers -> check every node, fold constants -> free a batch of 1
  *     -> trial plan -> which axes are the batch -> fuse -> pack into a region (or adopt one)
  *     -> let go of the file -> describe
  *
@@ -18,6 +18,7 @@
 #include "engine/describe.h"
 #include "engine/fold.h"
 #include "engine/fuse.h"
+#include "engine/integers.h"
 #include "engine/pack.h"
 #include "engine/rebatch.h"
 #include "engine/source.h"
@@ -163,7 +164,10 @@ static bool open_graph(struct percept_model *model, struct source *source, const
 {
     return choose_level(model, options, err) &&
            onnx_read(source->bytes, source->path ? &source->external : NULL, &model->arena, &model->onnx, err) &&
-           source_mark(source, model->onnx.graph, err) && fold_graph(model, model->onnx.graph, err) &&
+           source_mark(source, model->onnx.graph, err) &&
+           (integers_join(model->onnx.graph, &model->arena, &model->load) ||
+            err_set(err, ERR_MEMORY, "out of memory while joining operators on 8-bit numbers")) &&
+           fold_graph(model, model->onnx.graph, err) &&
            ((describe_model(model, bytes_size(source->bytes)) && describe_labels(model)) ||
             err_set(err, ERR_MEMORY, "out of memory")) &&
            improve(model, err) &&

@@ -739,8 +739,12 @@ static void lay_plane(const struct qconv_work *work, const uint8_t *x, uint8_t *
         for (int64_t h = 0; h < g->in[1] && h + g->pad[1] < plan->padded[1]; h++)
             copy_bytes(plane + ((d + g->pad[0]) * plan->padded[1] + h + g->pad[1]) * width + pad,
                        x + (d * g->in[1] + h) * g->in[2], n);
-    for (int64_t i = 0; flip && i < plan->cells; i++)
-        plane[i] ^= flip;
+    for (int64_t i = 0; flip && i < plan->cells; i += 8) { /* there is room behind it */
+        uint64_t eight;
+        memcpy(&eight, plane + i, sizeof eight);
+        eight ^= 0x8080808080808080u;
+        memcpy(plane + i, &eight, sizeof eight);
+    }
 }
 
 /* Sums of a tile of one output channel of a group of one. */
