@@ -3,9 +3,9 @@
  *
  * The reply is the JSON that Triton prints of its ModelConfig: its names, snake_case, with the defaults present and
  * 64-bit numbers as numbers. Its readers (perf_analyzer, clients that make a picture for an input) take from it the
- * inputs and outputs, max_batch_size and how requests are scheduled. What is said is what holds: types and dims are
- * the network's, limits those of its queue, the format of a picture the manifest's. Fields for what is not here (GPUs,
- * caches, ensembles) have the value that says so, or are left out where their presence says that they are.
+ * inputs and outputs, max_batch_size, how requests are scheduled, the steps of an ensemble. What is said is what holds:
+ * types and dims are the network's, limits those of its queue, the format of a picture the manifest's. Fields for what
+ * is not here (GPUs, caches) have the value that says so, or are left out where their presence says that they are.
  *
  * max_batch_size > 0 means there that the batch comes first in every tensor, and dims are without it. A network whose
  * batch lies elsewhere has 0 and all of its dims; its requests are joined all the same, and the tensor's own
@@ -13,6 +13,7 @@
  */
 #include "http/exchange.h"
 #include "http/routes.h"
+#include "serve/staged.h"
 #include "serve/codec.h"
 #include "serve/lane.h"
 #include "serve/states.h"
@@ -189,6 +190,34 @@ static void add_sequence(struct text *text, const struct served *served)
     text_add(text, "],\"iterative_sequence\":false}");
 }
 
+static void add_map(struct text *text, const char *key, const struct stage_link *links, int n)
+{
+    text_printf(text, ",\"%s\":{", key);
+    for (int i = 0; i < n; i++) {
+        text_add(text, i ? "," : "");
+        text_json(text, links[i].io);
+        text_add(text, ":");
+        text_json(text, links[i].value);
+    }
+    text_add(text, "}");
+}
+
+/* The stages of a chain as those of an ensemble; version -1 is the highest. */
+static void add_steps(struct text *text, const struct stages *stages)
+{
+    text_add(text, ",\"ensemble_scheduling\":{\"step\":[");
+    for (int i = 0; i < stages->n; i++) {
+        const struct stage *stage = &stages->at[i];
+        text_add(text, i ? ",{\"model_name\":" : "{\"model_name\":");
+        text_json(text, stage->model);
+        text_printf(text, ",\"model_version\":%" PRId64, stage->version ? stage->version : -1);
+        add_map(text, "input_map", stage->inputs, stage->n_inputs);
+        add_map(text, "output_map", stage->outputs, stage->n_outputs);
+        text_add(text, ",\"model_namespace\":\"\"}");
+    }
+    text_add(text, "]}");
+}
+
 /* As many runs at a time as there are workers. */
 static void add_instances(struct text *text, const struct served *served, int workers)
 {
@@ -250,7 +279,8 @@ static void add_config(struct text *text, const struct served *served, const str
     bool in_front = batch_in_front(served);
     text_add(text, "{\"name\":");
     text_json(text, served->name);
-    text_add(text, ",\"platform\":\"onnx_onnxv1\",\"backend\":\"perceptd\",\"runtime\":\"\"");
+    text_add(text, served->staged ? ",\"platform\":\"ensemble\",\"backend\":\"\",\"runtime\":\"\""
+                                  : ",\"platform\":\"onnx_onnxv1\",\"backend\":\"perceptd\",\"runtime\":\"\"");
     add_versions(text, &served->manifest->version_policy);
     text_printf(text, ",\"max_batch_size\":%d", in_front ? served->max_batch_size : 0);
     add_inputs(text, served, in_front);
@@ -258,13 +288,18 @@ static void add_config(struct text *text, const struct served *served, const str
     text_add(text, ",\"optimization\":{\"priority\":\"PRIORITY_DEFAULT\",\"input_pinned_memory\":{\"enable\":false},"
                    "\"output_pinned_memory\":{\"enable\":false},\"gather_kernel_buffer_threshold\":0,"
                    "\"eager_batching\":false}");
-    if (served->states)
+    if (served->staged)
+        add_steps(text, served->staged->stages);
+    else if (served->states)
         add_sequence(text, served);
     else if (served->batching && in_front)
         add_batching(text, served->lane);
-    add_instances(text, served, settings->workers);
+    if (!served->staged)
+        add_instances(text, served, settings->workers);
+    else
+        text_add(text, ",\"instance_group\":[]");
     text_add(text, ",\"default_model_filename\":");
-    text_json(text, file_name(served->path));
+    text_json(text, served->staged ? "" : file_name(served->path));
     text_add(text, ",\"cc_model_filenames\":{},\"metric_tags\":{}");
     add_parameters(text, served->manifest);
     add_warmup(text, served->manifest);

@@ -28,15 +28,20 @@
 
 #define RETRY_MAX_S 60
 
+#define TIMED_STAGES 16 /* of a chain, in Server-Timing */
+
 static void add_timing(struct exchange *exchange, const struct job *job)
 {
     double queue_ms = (double)(job->started_ns - job->queued_ns) / 1e6;
     double infer_ms = (double)(job->finished_ns - job->started_ns) / 1e6;
-    exchange_add_header(
-        exchange, "Server-Timing",
-        arena_printf(&exchange->arena,
-                     "decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f, encode;dur=%.3f, batch;desc=\"%d\"",
-                     (double)job->decode_ns / 1e6, queue_ms, infer_ms, (double)job->encode_ns / 1e6, job->batch_size));
+    struct text text = {.arena = &exchange->arena};
+    text_printf(&text, "decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f, encode;dur=%.3f, batch;desc=\"%d\"",
+                (double)job->decode_ns / 1e6, queue_ms, infer_ms, (double)job->encode_ns / 1e6, job->batch_size);
+    for (int i = 0; i < job->n_times && i < TIMED_STAGES; i++)
+        text_printf(&text, ", stage%d;desc=\"%.64s\";dur=%.3f", i + 1, job->times[i].name,
+                    (double)job->times[i].ns / 1e6);
+    text_add(&text, "");
+    exchange_add_header(exchange, "Server-Timing", text.at);
 }
 
 /* What waits now will have been answered by then. */

@@ -310,7 +310,7 @@ void v2_meta_model(struct exchange *exchange)
     text_add(&text, "{\"name\":");
     text_json(&text, served->name);
     add_versions(&text, catalog, served, exchange->version != 0);
-    text_add(&text, ",\"platform\":\"onnx_onnxv1\"");
+    text_printf(&text, ",\"platform\":\"%s\"", served->staged ? "ensemble" : "onnx_onnxv1");
     add_ios(&text, served);
     add_parameters(&text, served);
     text_add(&text, "}");

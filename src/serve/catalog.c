@@ -31,6 +31,7 @@
 #include "serve/labels.h"
 #include "serve/needs.h"
 #include "serve/omissions.h"
+#include "serve/depends.h"
 #include "serve/resident.h"
 
 #include <assert.h>
@@ -50,6 +51,7 @@ struct catalog {
     int n_waiting;    /* to be loaded */
     int n_loading;    /* those among them, and those that a loader has */
     int n_leaving;    /* UNLOADING */
+    bool moved;       /* something has become READY, or is not READY any more, since parts were looked at */
     int stop_loading; /* a flag */
     bool leaving;
     bool may_be_empty;
@@ -107,6 +109,7 @@ static void unlist(struct catalog *catalog, struct served *served)
 
 static void report(struct catalog *catalog, struct served *served)
 {
+    catalog->moved = true;
     if (catalog->changed)
         catalog->changed(catalog->changed_user, served);
 }
@@ -173,6 +176,7 @@ static void leave(struct catalog *catalog, struct entry *entry)
     entry->served.state = SERVED_UNLOADING;
     loop_flag_raise(&entry->given_up);
     catalog->n_leaving++;
+    catalog->moved = true;
     loop_wake(catalog->loop);
 }
 
@@ -269,7 +273,8 @@ static void load_ended(struct catalog *catalog, struct entry *entry)
     entry->served.stats.loads += ready;
     entry->served.stats.load_failures += !ready;
     if (ready) {
-        resident_add(&catalog->residents, entry);
+        if (entry->served.model)
+            resident_add(&catalog->residents, entry);
         loop_load_gently(catalog->loop);
         entry_log_ready(entry, &catalog->private_told);
     } else {
@@ -302,6 +307,8 @@ static void tell_ended(struct entry *entry)
 
 static void end_load(struct catalog *catalog, struct entry *entry)
 {
+    entry->lacking = entry->fitting && !entry->loaded && entry->err.code == ERR_UNAVAILABLE;
+    entry->fitting = false;
     catalog->n_loading--;
     entry->loading = false;
     entry->served.load_ms = (double)entry->load_ns / 1e6;
@@ -311,10 +318,29 @@ static void end_load(struct catalog *catalog, struct entry *entry)
     loop_wake(catalog->loop); /* others may have waited for it */
 }
 
+/* Its files name others that it runs: these come first. */
+static bool need_parts(struct catalog *catalog, struct entry *entry)
+{
+    const struct depends *parts = entry->served.depends;
+    for (int i = 0; i < parts->n; i++)
+        if (!needs_add(entry, parts->at[i].name, parts->at[i].version, catalog->entries, &entry->err))
+            return false;
+    return true;
+}
+
 static void load_done(struct task *task)
 {
     struct entry *entry = entry_of(task);
-    end_load(entry->catalog, entry);
+    struct catalog *catalog = entry->catalog;
+    const bool has_parts = entry->loaded && entry->served.depends && entry->served.state == SERVED_LOADING;
+    if (has_parts && need_parts(catalog, entry)) {
+        entry->fitting = entry->waiting = true;
+        catalog->n_waiting++;
+        loop_wake(catalog->loop);
+        return;
+    }
+    entry->loaded &= !has_parts;
+    end_load(catalog, entry);
 }
 
 /* To be loaded in a turn: until then it can be said what it needs. */
@@ -348,10 +374,16 @@ static void begin_load(struct catalog *catalog, struct entry *entry)
         return;
     entry->waiting = false;
     catalog->n_waiting--;
-    if (needs == NEEDS_MET)
-        loop_load(catalog->loop, &entry->task);
-    else
+    if (entry->fitting) {
+        if (skipped)
+            err_set(&entry->err, ERR_UNAVAILABLE, "Server exiting");
+        entry->loaded = needs == NEEDS_MET && !skipped && depends_bind(&entry->served, catalog->first, &entry->err);
         end_load(catalog, entry);
+    } else if (needs == NEEDS_MET) {
+        loop_load(catalog->loop, &entry->task);
+    } else {
+        end_load(catalog, entry);
+    }
 }
 
 static void begin_loads(struct catalog *catalog)
@@ -361,11 +393,71 @@ static void begin_loads(struct catalog *catalog)
             begin_load(catalog, entry);
 }
 
+/* Parts that come and go */
+
+/* All of its parts are there: READY, as it was, or for the first time. */
+static bool join(struct catalog *catalog, struct entry *entry)
+{
+    struct served *served = &entry->served;
+    if (!depends_bind(served, catalog->first, &entry->err))
+        return false;
+    if (!served->lane && !entry_open(entry, catalog->dispatch, &entry->err))
+        return false;
+    served->state = SERVED_READY;
+    served->reason[0] = '\0';
+    entry->lacking = false;
+    return true;
+}
+
+/* A part is replaced by one that is used otherwise: the whole is loaded anew, beside what there is. */
+static void load_anew(struct catalog *catalog, struct entry *entry)
+{
+    struct percept_err why = {0};
+    if (!entry->successor && !catalog_draining(catalog))
+        catalog_replace(catalog, &entry->served, &why);
+}
+
+static void look_at_parts(struct catalog *catalog, struct entry *entry)
+{
+    struct served *served = &entry->served;
+    const enum served_state before = served->state;
+    const bool was_ready = before == SERVED_READY;
+    entry->err = (struct percept_err){0};
+    const enum needs_state needs = needs_look(entry, catalog->first, &entry->err);
+    const bool can_join = served->lane || served->staged; /* else its network was given back */
+    if (needs == NEEDS_MET && can_join && join(catalog, entry)) {
+        served->stats.loads += !was_ready;
+    } else {
+        depends_loosen(served);
+        if (needs == NEEDS_MET)
+            load_anew(catalog, entry);
+        entry_lack(entry, needs == NEEDS_WAITING);
+    }
+    if (served->state != before)
+        report(catalog, served);
+}
+
+/* Those that run others are READY while all of these are; one may be a part itself, so it goes on until nothing
+ * changes. */
+static void look_at_all_parts(struct catalog *catalog)
+{
+    while (catalog->moved) {
+        catalog->moved = false;
+        for (struct entry *entry = catalog->entries; entry; entry = entry->next) {
+            const enum served_state state = entry->served.state;
+            if (entry->served.depends && entry->listed && !entry->loading && state != SERVED_UNLOADING &&
+                (state == SERVED_READY || entry->lacking))
+                look_at_parts(catalog, entry);
+        }
+    }
+}
+
 /* The loop's turns: what may be loaded is, and what nobody has is freed. */
 static void on_turn(void *user)
 {
     struct catalog *catalog = user;
     begin_loads(catalog);
+    look_at_all_parts(catalog);
     let_go_all(catalog);
     resident_turn(&catalog->residents);
     maybe_drained(catalog);

@@ -16,6 +16,7 @@
 #include "serve/ios.h"
 #include "serve/override.h"
 #include "serve/recognise.h"
+#include "serve/staged_fit.h"
 #include "serve/states.h"
 #include "serve/warmup.h"
 
@@ -234,6 +235,8 @@ static bool open_model(struct entry *entry, struct percept_err *err)
         return false;
     entry->file = beside.file;
     entry->sent = entry->override && entry->override->files;
+    if (served->manifest->stages)
+        return staged_fit_open(served, err);
     served->model = open_as_configured(entry, err);
     return served->model && recognise_own(entry, err) && fit_model(served->manifest, served->model, err) &&
            fit_declare(served->manifest, served->model, &served->arena, &served->declared_inputs,
@@ -287,7 +290,8 @@ static void set_batching(struct entry *entry)
 {
     struct served *served = &entry->served;
     struct percept_description description = {0};
-    percept_describe(served->model, &description);
+    if (served->model)
+        percept_describe(served->model, &description);
     const int said = served->manifest->max_batch_size, limit = said > 0 ? said : most_items(entry->settings);
     served->batching =
         description.batch_free && described_in_front(served->manifest, served->model) && free_as_declared(served);
@@ -341,13 +345,14 @@ void entry_load(struct entry *entry)
 {
     int64_t from_ns = loop_now_ns();
     entry->loaded = open_model(entry, &entry->err);
-    if (entry->loaded) {
+    if (entry->loaded)
         set_batching(entry);
+    if (entry->loaded && !entry->served.staged) {
         entry->loaded = states_new(&entry->served, &entry->served.arena, &entry->served.states, &entry->err) &&
                         load_companion(entry, &entry->err) && generate_fits(&entry->served, &entry->err) &&
                         warm(entry, entry->served.model, true, &entry->err);
     }
-    if (entry->loaded && entry->settings->keep_regions)
+    if (entry->loaded && entry->served.model && entry->settings->keep_regions)
         percept_keep_region(entry->served.model);
     if (entry->loaded && entry->settings->keep_regions && entry->served.companion)
         percept_keep_region(entry->served.companion->served.model);
@@ -448,6 +453,13 @@ void entry_fail(struct entry *entry)
     close_model(entry);
 }
 
+void entry_lack(struct entry *entry, bool coming)
+{
+    entry->lacking = true;
+    entry->served.state = coming ? SERVED_LOADING : SERVED_FAILED;
+    set_reason(&entry->served, coming ? "" : entry->err.text);
+}
+
 bool entry_is_left(const struct entry *entry)
 {
     const struct served *served = &entry->served;
@@ -473,9 +485,14 @@ void entry_log_ready(const struct entry *entry, bool *private_told)
 {
     const struct served *served = &entry->served;
     struct percept_description description = {0};
-    percept_describe(served->model, &description);
     char version[24], ms[32], parameters[24], region_bytes[24];
     snprintf(version, sizeof version, "%" PRId64, served->version);
+    if (served->staged) {
+        log_info("chain ready", "model", served->name, "#version", version, "found",
+                 scan_form(served->name, served->path, entry->configured), NULL);
+        return;
+    }
+    percept_describe(served->model, &description);
     snprintf(ms, sizeof ms, "%.1f", served->load_ms);
     snprintf(parameters, sizeof parameters, "%" PRId64, description.n_parameters);
     snprintf(region_bytes, sizeof region_bytes, "%zu", description.region_bytes);

@@ -33,6 +33,9 @@ struct entry {
     struct entry *stands;    /* whose place it takes when it has loaded, or NULL */
     struct entry *successor; /* that loads beside it, or NULL */
     struct need *needs;      /* needs.c's */
+    bool walked;             /* needs.c's */
+    bool fitting;            /* what it is is known, and its parts are waited for */
+    bool lacking;            /* it is LOADING or FAILED for want of a part, and will be READY with it */
     struct task task;
     bool waiting;                    /* to be loaded, for a turn of the loop and for what it needs */
     bool loading;                    /* it waits for a loader, or one has it */
@@ -101,6 +104,10 @@ bool entry_open(struct entry *entry, struct dispatch *dispatch, struct percept_e
 
 /* FAILED, with the reason that is in `err`. A failed model holds no memory but its name and reason. */
 void entry_fail(struct entry *entry);
+
+/* A part of it is not READY, for the reason in `err`: neither is it, LOADING where that is `coming`, else FAILED. It
+ * keeps all that it has, and jobs of its go on. */
+void entry_lack(struct entry *entry, bool coming);
 
 /* It takes no more jobs, and nobody has anything of it any more: it may be freed. */
 bool entry_is_left(const struct entry *entry);

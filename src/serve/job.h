@@ -29,6 +29,7 @@
 #include "serve/sound.h"
 
 struct batch;
+struct staged_run;
 struct codec;
 struct generation;
 struct sequence;
@@ -85,6 +86,12 @@ struct job_sequence {
     struct sequence *of;
     const char *before; /* of whose turn it is: what the step before left, states->n_bytes; NULL at the start */
     char *behind;       /* and room for what it leaves */
+};
+
+/* What a stage of a chain took, from when its inputs were there. */
+struct job_time {
+    const char *name;
+    int64_t ns;
 };
 
 struct job {
@@ -150,7 +157,9 @@ struct job {
     int64_t gather_ns; /* spent by its batch between started_ns and the run */
     int64_t encode_ns; /* spent */
     int64_t kept_ns;   /* of that before it was written on a trip of its own */
-    int batch_size;    /* items of the batch it ran in */
+    int batch_size;    /* items of the batch it ran in; of a parent the largest of its children's */
+    int n_times;
+    struct job_time *times; /* of a chain's stages, in their order; in the arena */
 
     /* the serve layer's own */
     struct job *next;
@@ -159,13 +168,14 @@ struct job {
     int cancelled;              /* loop_flag_raise; polled by the run */
     int64_t default_timeout_ns; /* its model's; 0: none */
     enum job_state state;
-    bool pending;         /* counted by its lane */
-    size_t pending_bytes; /* of its body, while it is */
-    bool spared;          /* what its deadline leaves is too little, and it is tried nevertheless */
-    bool late;            /* run, and its reply is still to be written from results */
-    bool leaving;         /* a parent that ends when its last child has */
-    struct job *parent;   /* NULL: a client's */
-    struct job *children; /* under way */
+    bool pending;           /* counted by its lane */
+    size_t pending_bytes;   /* of its body, while it is */
+    bool spared;            /* what its deadline leaves is too little, and it is tried nevertheless */
+    bool late;              /* run, and its reply is still to be written from results */
+    bool leaving;           /* a parent that ends when its last child has */
+    struct staged_run *run; /* of a job of a chain, while it is a parent (staged.c) */
+    struct job *parent;     /* NULL: a client's */
+    struct job *children;   /* under way */
     int n_children;
     struct job *sibling; /* the next of the parent's children */
     struct watch watch;  /* deadline and flag, for whoever works on it: decoding, then encoding */

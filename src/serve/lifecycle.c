@@ -195,6 +195,7 @@ static void enter(struct job *job)
 void lifecycle_start(struct job *job)
 {
     job->default_timeout_ns = job->served->lane->default_timeout_ns;
+    job->begin = job->begin ? job->begin : job->served->begin;
     accept(job);
     if (admitted(job))
         enter(job);
@@ -282,6 +283,7 @@ void lifecycle_decoded(struct job *job)
 void lifecycle_child(struct job *parent, struct job *child)
 {
     child->parent = parent;
+    child->begin = child->begin ? child->begin : child->served->begin;
     child->priority = child->priority ? child->priority : parent->priority;
     child->sibling = parent->children;
     parent->children = child;
@@ -413,6 +415,8 @@ static void end(struct job *job, int64_t at_ns)
         go_on_with(sequence, served->lane);
     if (parent)
         unlink_child(parent, job);
+    if (served->end)
+        served->end(job);
     served->stats.shed += job->err.code == ERR_UNAVAILABLE;
     served->stats.expired += job->err.code == ERR_TIMEOUT;
     if (job->err.code != ERR_NONE)

@@ -16,6 +16,8 @@
 #include "serve/speech.h"
 #include "serve/unicode.h"
 
+struct stages; /* stages.h */
+
 enum manifest_kind { MANIFEST_TENSOR = 0, MANIFEST_IMAGE, MANIFEST_TEXT, MANIFEST_AUDIO, MANIFEST_CONSTANT };
 enum manifest_channels { CHANNELS_GRAY, CHANNELS_RGB, CHANNELS_BGR, CHANNELS_Y /* of YCbCr */ };
 enum manifest_image_layout { IMAGE_NCHW, IMAGE_NHWC, IMAGE_FLAT };
@@ -345,6 +347,7 @@ struct manifest {
     struct manifest_accuracy accuracy;
     struct manifest_sequence sequence;
     struct manifest_generate generate;
+    struct stages *stages; /* NULL: it is no chain */
     int n_version_labels;
     const struct manifest_label *version_labels;
 

@@ -15,12 +15,13 @@ struct need {
     int64_t version; /* 0: any */
 };
 
-/* Does `name` need `wanted`, itself or through others? */
-static bool reaches(const struct entry *all, const char *name, const char *wanted)
+/* Does `name` need `wanted`, itself or through others? Each is walked through once. */
+static bool reaches(struct entry *all, const char *name, const char *wanted)
 {
-    for (const struct entry *entry = all; entry; entry = entry->next) {
-        if (strcmp(entry->served.name, name) != 0)
+    for (struct entry *entry = all; entry; entry = entry->next) {
+        if (entry->walked || strcmp(entry->served.name, name) != 0)
             continue;
+        entry->walked = true;
         for (const struct need *need = entry->needs; need; need = need->next)
             if (strcmp(need->name, wanted) == 0 || reaches(all, need->name, wanted))
                 return true;
@@ -28,11 +29,13 @@ static bool reaches(const struct entry *all, const char *name, const char *wante
     return false;
 }
 
-bool needs_add(struct entry *entry, const char *name, int64_t version, const struct entry *all, struct percept_err *err)
+bool needs_add(struct entry *entry, const char *name, int64_t version, struct entry *all, struct percept_err *err)
 {
     const char *own = entry->served.name;
     if (strcmp(name, own) == 0)
         return err_set(err, ERR_INVALID, "model '%s' cannot need itself", own);
+    for (struct entry *at = all; at; at = at->next)
+        at->walked = false;
     if (reaches(all, name, own))
         return err_set(err, ERR_INVALID, "model '%s' cannot need '%s', which needs '%s': a circle", own, name, own);
     struct arena *arena = &entry->served.arena;
@@ -106,7 +109,8 @@ static bool has_stand_in(const struct served *listed, const struct served *serve
 const struct entry *needs_holder(const struct entry *all, const struct served *listed, const struct served *served)
 {
     for (const struct entry *entry = all; entry; entry = entry->next) {
-        if (entry->served.state == SERVED_FAILED || entry_is_left(entry))
+        const bool leaves = entry->served.state == SERVED_UNLOADING && entry->served.depends; /* its jobs hold them */
+        if (entry->served.state == SERVED_FAILED || leaves || entry_is_left(entry))
             continue;
         for (const struct need *need = entry->needs; need; need = need->next)
             if (meets(served, need) && !has_stand_in(listed, served, need))

@@ -14,8 +14,7 @@ enum needs_state { NEEDS_MET, NEEDS_WAITING, NEEDS_FAILED };
 
 /* `all`: every entry, linked by next. Version 0: any. False with a sentence when that would make a
  * circle (INVALID), or memory is short. */
-bool needs_add(struct entry *entry, const char *name, int64_t version, const struct entry *all,
-               struct percept_err *err);
+bool needs_add(struct entry *entry, const char *name, int64_t version, struct entry *all, struct percept_err *err);
 
 /* Is all that it needs READY, is something still loading, or will it not come? Then err says why. */
 enum needs_state needs_look(const struct entry *entry, const struct served *listed, struct percept_err *err);

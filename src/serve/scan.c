@@ -6,6 +6,7 @@
  *     NAME/1/model.onnx, NAME/v2/...    with versions
  *     NAME/encoder.onnx, decoder.onnx   the two of them are one model (companion.h)
  *     FOLDER/                           a folder of such files and folders
+ *     NAME/config.pbtxt, manifest.json  a chain of other models, if it says so and there is no .onnx
  *     NAME=...                          any of these with one model, which gets this name
  *
  * A path on the command line is a model's folder when it has a model.onnx, or folders 1, 2, ...
@@ -19,8 +20,9 @@
  * and Python leave behind, folders of programs, backups beside the file itself, and all that is no
  * model's business.
  *
- * Nothing is opened but folders, and no deeper than versions, so links that lead in a circle do no
- * harm. Threads: the caller's. Everything found lies in the scan's arena.
+ * Nothing is opened but folders, and where one without a model may be a chain what would say so; no deeper than
+ * versions, so links that lead in a circle do no harm. Threads: the caller's. Everything found lies in the scan's
+ * arena.
  */
 #include "serve/scan.h"
 
@@ -447,6 +449,43 @@ static bool scan_versions(struct scan *scan, struct folder *model, const char *n
     return true;
 }
 
+/* --- chains ------------------------------------------------------------------------------------------------------- */
+
+#define CHAIN_MAX_BYTES ((size_t)1 << 20)
+
+/* Does the file speak of stages? Whether it can be served the loader says, who reads it. */
+static bool says(const char *path, const char *word)
+{
+    struct bytes text;
+    struct file_stamp stamp;
+    if (!path || !file_exists(path) || !file_read(path, CHAIN_MAX_BYTES, &text, &stamp, NULL))
+        return false;
+    const bool found = bytes_size(text) && memmem(text.at, bytes_size(text), word, strlen(word));
+    arena_buffer_free((void *)(uintptr_t)text.at);
+    return found;
+}
+
+/* A chain has no .onnx: what says its stages is its file. NULL: it is none. */
+static char *chain_file(struct scan *scan, const struct folder *folder)
+{
+    char *config = folder->n_onnx ? NULL : join(scan, folder->path, CONFIG_FILE);
+    if (says(config, "ensemble_scheduling"))
+        return config;
+    char *manifest = folder->n_onnx ? NULL : join(scan, folder->path, "manifest.json");
+    return says(manifest, "\"stages\"") ? manifest : NULL;
+}
+
+/* Its version is the highest folder's that is called like one, as repositories of Triton have them, empty. */
+static bool note_chain(struct scan *scan, const struct folder *folder, const char *name, char *file,
+                       struct percept_err *err)
+{
+    int64_t version = 1;
+    for (int i = 0; i < folder->n; i++)
+        if (is_plain_version(folder->names[i]) && version_of(folder->names[i]) > version)
+            version = version_of(folder->names[i]);
+    return note(scan, name, version, file, folder->path, shown_folder(scan, name), err);
+}
+
 /* --- a folder within a folder of models --------------------------------------------------------------------------- */
 
 /* The same of its highest version. */
@@ -490,9 +529,7 @@ static const char *why_no_model(struct scan *scan, const struct folder *folder, 
     if (foreign)
         return foreign;
     if (folder->has_config)
-        return "there is a config.pbtxt and no model: expected versions such as 1/model.onnx (an ensemble has none, "
-               "and "
-               "is not served)";
+        return "there is a config.pbtxt and no model: expected versions such as 1/model.onnx, or ensemble_scheduling";
     return "there is no model in it: expected model.onnx, one .onnx file, or versions such as "
            "1/model.onnx";
 }
@@ -539,6 +576,9 @@ static bool scan_inner(struct scan *scan, const char *root, char *path, const ch
         return scan_versions(scan, &folder, name, err);
     if (folder.model)
         return note(scan, name, 1, file_join(arena, path, folder.model), path, shown, err);
+    char *chain = chain_file(scan, &folder);
+    if (chain)
+        return note_chain(scan, &folder, name, chain, err);
     if (!folder.has_config && !folder.n_onnx && !versions.other && (folder.has_programs || is_gallery(scan, &folder)))
         return true;
     return scan_omit(scan, shown, path, why_no_model(scan, &folder, &versions), err);
@@ -590,6 +630,9 @@ static bool scan_folder(struct scan *scan, const char *path, struct percept_err 
         return note(scan, name, 1, file_join(&scan->arena, own, folder.model), own, shown_folder(scan, name), err);
     if (count_versions(scan, &folder, &versions) && (versions.n_plain || (!versions.n_others && !folder.n_onnx)))
         return scan_versions(scan, &folder, name, err);
+    char *chain = chain_file(scan, &folder);
+    if (chain)
+        return note_chain(scan, &folder, name, chain, err);
     for (int i = 0; i < folder.n; i++)
         if (!is_litter(folder.names[i]) && !scan_entry(scan, &folder, folder.names[i], err))
             return false;

@@ -20,6 +20,9 @@ enum served_state { SERVED_LOADING, SERVED_READY, SERVED_FAILED, SERVED_UNLOADIN
 struct states;    /* serve/states.h: what a sequence keeps */
 struct companion; /* serve/companion.h: a network that feeds it */
 struct lane;      /* serve/lane.h: the queue of one served model */
+struct depends;   /* serve/depends.h: the models that it runs */
+struct staged;    /* serve/staged.h: how it runs them */
+struct job;       /* serve/job.h */
 
 /* Where models come from: a path that was added. */
 struct root {
@@ -44,6 +47,11 @@ struct served {
     const struct percept_io *declared_inputs, *declared_outputs; /* NULL: nothing is declared */
     const struct states *states;                                 /* NULL: nothing is kept between requests */
     struct companion *companion;                                 /* NULL: it is one network alone */
+    struct depends *depends;                                     /* other served models that it runs; NULL: none */
+    const struct staged *staged; /* it has no network, and runs those alone; NULL: it has one */
+    void (*begin)(
+        struct job *job); /* of its jobs where they are parents (job.h), unless they have one; NULL: they are not */
+    void (*end)(struct job *job); /* of such a job, before done */
     struct lane *lane;
     struct stats stats;
     bool batching;             /* jobs may be joined along the inputs' and outputs' batch_axis */

@@ -3,9 +3,9 @@
  *
  * pbtxt.c makes a tree of the text, the rows of triton_config.def say what the tree may hold and what becomes of each
  * field. Three things can become of it. It is taken: names, types, dims, batching, sequences, versions, labels,
- * parameters, warm-up. It has no bearing on what is answered (which GPU, how it is optimized): its name is kept, for
- * one line of the log. Or it means other answers than we would give (a chain of models, operators of a library): then
- * the model is refused, with the field as the reason, since serving it without would be wrong in silence.
+ * parameters, warm-up, the steps of an ensemble. It has no bearing on what is answered (which GPU, how it is
+ * optimized): its name is kept, for one line of the log. Or it means other answers than we would give (operators of a
+ * library): then the model is refused, with the field as the reason: serving it without would be wrong in silence.
  *
  * As Triton does, a name that is no field of ModelConfig is refused, a field that may come once and comes twice too,
  * and max_batch_size above 0 means that each tensor has an axis more than its dims, the batch, in front. Where dims are
@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "serve/lines.h"
 #include "serve/pbtxt.h"
+#include "serve/stages.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -47,6 +48,7 @@ struct reader {
     struct arena *arena; /* of the manifest */
     struct manifest *manifest;
     struct arena scratch; /* of the tree */
+    bool is_ensemble;     /* by its platform */
     char ignored[400];
     struct percept_err *err;
 };
@@ -151,7 +153,8 @@ static take_field take_platform, take_version_policy, take_max_batch_size, take_
     take_instances, take_model_file, take_parameter, take_warmup, take_data_type, take_dim, take_queue_delay,
     take_queue_policy, take_instance_kind, take_parameter_value, take_warmup_size, take_warmup_input, take_warmup_count,
     take_sequence, take_strategy, take_idle, take_control_input, take_control, take_false_true, take_state,
-    take_initial_state, take_warmup_value, take_warmup_type, take_warmup_dim, take_warmup_random, take_warmup_file;
+    take_initial_state, take_ensemble, take_step, take_step_version, take_input_map, take_output_map, take_warmup_value,
+    take_warmup_type, take_warmup_dim, take_warmup_random, take_warmup_file;
 
 static const struct row rows[] = {
 #define ONE false
@@ -378,10 +381,11 @@ static bool reserve(const struct reader *reader, const struct pbtxt *tree, const
 static bool take_platform(struct reader *reader, const struct place *place, const struct pbtxt *field, int64_t number,
                           void *target)
 {
-    static const char *const ours[] = {"onnxruntime_onnx", "onnx_onnxv1", "onnxruntime", "perceptd"};
+    static const char *const ours[] = {"onnxruntime_onnx", "onnx_onnxv1", "onnxruntime", "perceptd", "ensemble"};
     (void)target;
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         number = number && strcmp(field->text, ours[i]) != 0;
+    reader->is_ensemble |= strcmp(field->text, "ensemble") == 0;
     if (!number)
         return true;
     return LACKING("'%.60s' is not served: ONNX models are (onnxruntime_onnx, onnxruntime); export the network to ONNX",
@@ -700,6 +704,74 @@ static bool take_sequence(struct reader *reader, const struct place *place, cons
            read_message(reader, place, "ModelSequenceBatching", field, manifest);
 }
 
+/* --- ensembles ---------------------------------------------------------------------------------------------------- */
+
+static bool take_step_version(struct reader *reader, const struct place *place, const struct pbtxt *field,
+                              int64_t number, void *target)
+{
+    if (number != -1 && number < 1)
+        return WRONG("a version is at least 1, or -1 for the highest");
+    ((struct stage *)target)->version = number < 0 ? 0 : number;
+    return true;
+}
+
+static bool take_link(struct reader *reader, const struct place *place, const struct pbtxt *field,
+                      struct stage_link *links, int *n)
+{
+    struct text_entry entry = {.key = "", .value = ""};
+    if (!read_message(reader, place, "TextEntry", field, &entry))
+        return false;
+    if (!*entry.key || !*entry.value)
+        return WRONG("expected a 'key', the model's name for it, and a 'value', the ensemble's");
+    links[(*n)++] = (struct stage_link){.io = entry.key, .value = entry.value};
+    return true;
+}
+
+static bool take_input_map(struct reader *reader, const struct place *place, const struct pbtxt *field, int64_t number,
+                           void *target)
+{
+    struct stage *stage = target;
+    (void)number;
+    return take_link(reader, place, field, stage->inputs, &stage->n_inputs);
+}
+
+static bool take_output_map(struct reader *reader, const struct place *place, const struct pbtxt *field, int64_t number,
+                            void *target)
+{
+    struct stage *stage = target;
+    (void)number;
+    return take_link(reader, place, field, stage->outputs, &stage->n_outputs);
+}
+
+static bool take_step(struct reader *reader, const struct place *place, const struct pbtxt *field, int64_t number,
+                      void *target)
+{
+    struct stages *stages = target;
+    struct stage *stage = &stages->at[stages->n];
+    (void)number;
+    if (!reserve(reader, field, "input_map", STAGES_LINKS_MAX, sizeof *stage->inputs, &stage->inputs) ||
+        !reserve(reader, field, "output_map", STAGES_LINKS_MAX, sizeof *stage->outputs, &stage->outputs) ||
+        !read_message(reader, place, "EnsembleStep", field, stage))
+        return false;
+    if (!stage->model || !*stage->model)
+        return WRONG("it has no 'model_name'");
+    stages->n++;
+    return true;
+}
+
+static bool take_ensemble(struct reader *reader, const struct place *place, const struct pbtxt *field, int64_t number,
+                          void *target)
+{
+    struct stages *stages = arena_alloc(reader->arena, sizeof *stages);
+    (void)number;
+    ((struct manifest *)target)->stages = stages;
+    if (!stages)
+        return no_memory(reader);
+    return reserve(reader, field, "step", STAGES_MAX, sizeof *stages->at, &stages->at) &&
+           read_message(reader, place, "ModelEnsembling", field, stages) &&
+           (stages->n || WRONG("it must have a 'step'"));
+}
+
 /* --- parameters --------------------------------------------------------------------------------------------------- */
 
 static bool take_parameter_value(struct reader *reader, const struct place *place, const struct pbtxt *field,
@@ -853,10 +925,27 @@ static bool add_batch(struct reader *reader, struct manifest_io *ios, int n, boo
     return true;
 }
 
+/* An ensemble has no file, and its steps what is declared. */
+static bool ensemble_fits(const struct reader *reader)
+{
+    const struct manifest *manifest = reader->manifest;
+    if (reader->is_ensemble && !manifest->stages)
+        return err_set(reader->err, ERR_CONFIG, "%s: platform is 'ensemble': ensemble_scheduling is missing",
+                       reader->path);
+    if (manifest->stages && (!manifest->n_declared_inputs || !manifest->n_declared_outputs))
+        return err_set(reader->err, ERR_CONFIG, "%s: an ensemble declares its 'input' and 'output'", reader->path);
+    if (manifest->stages && manifest->sequence.given)
+        return err_set(reader->err, ERR_UNSUPPORTED, "%s: ensemble_scheduling and sequence_batching exclude each other",
+                       reader->path);
+    return true;
+}
+
 static bool finish(struct reader *reader)
 {
     struct manifest *manifest = reader->manifest;
     bool any = false;
+    if (!ensemble_fits(reader))
+        return false;
     if (!add_batch(reader, manifest->declared_inputs, manifest->n_declared_inputs, &any) ||
         !add_batch(reader, manifest->declared_outputs, manifest->n_declared_outputs, &any))
         return false;

@@ -211,7 +211,7 @@ START_TEST(what_is_not_served_is_named_with_its_field)
         "are 3 ",
         "\"misnamed\":\"version 1: misnamed/config.pbtxt: unexpected directory name 'misnamed' for model 'other'",
         "\"plan/\":\"there is no .onnx file in it; '1/model.plan' is a TensorRT engine",
-        "\"chain/\":\"there is a config.pbtxt and no model",
+        "\"chain\":\"version 1: chain/config.pbtxt: line 1, column 1: ensemble_scheduling: it must have a 'step'",
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         expect_get(&rig, "/v2/health/ready", 200, parts[i]);

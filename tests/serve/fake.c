@@ -29,8 +29,11 @@ static struct percept_session *session_new(const struct percept_model *model, st
     (void)model;
     if (now->no_session)
         return err_null(err, ERR_MEMORY, "no session today");
+    struct percept_session *session = arena_buffer(sizeof *session);
+    if (!session)
+        return err_null(err, ERR_MEMORY, "out of memory: a session");
     now->n_sessions++;
-    return arena_buffer(sizeof(struct percept_session));
+    return session;
 }
 
 static void session_free(struct percept_session *session)

@@ -241,7 +241,7 @@ static const struct {
      "repo",
      {{"good", 1, "repo/good/1/model.onnx", "numbered versions"}},
      "chain/",
-     "there is a config.pbtxt and no model: expected versions such as 1/model.onnx (an ensemble has none"},
+     "there is a config.pbtxt and no model: expected versions such as 1/model.onnx, or ensemble_scheduling"},
     {{"repo/good/config.pbtxt", "repo/good/1/model.onnx", "repo/good/2/model.plan"},
      "repo",
      {{"good", 1, "repo/good/1/model.onnx", "numbered versions with a config.pbtxt"}},

@@ -273,7 +273,15 @@ static const struct {
     {"sequence_batching { control_input { name: 'S' control { kind: CONTROL_SEQUENCE_START } control { } } }", LACK,
      "an input with one control is served; it has 2"},
     {"sequence_batching { control_input { name: 'S' } }", LACK, "an input with one control is served; it has 0"},
-    {"ensemble_scheduling { step [ { model_name: 'a' } ] }", LACK, "ensemble_scheduling: ensembles are not served"},
+    {"ensemble_scheduling { }", ERR_CONFIG, "ensemble_scheduling: it must have a 'step'"},
+    {"ensemble_scheduling { step [ { } ] }", ERR_CONFIG, "ensemble_scheduling.step: it has no 'model_name'"},
+    {"ensemble_scheduling { step [ { model_name: 'a' model_version: 0 } ] }", ERR_CONFIG,
+     "step.model_version: a version is at least 1, or -1"},
+    {"ensemble_scheduling { step [ { model_name: 'a' input_map { key: 'x' } } ] }", ERR_CONFIG,
+     "step.input_map: expected a 'key'"},
+    {"ensemble_scheduling { step [ { model_name: 'a' } ] }", ERR_CONFIG, "an ensemble declares its 'input' and"},
+    {"ensemble_scheduling { step { model_name: 'a' } } sequence_batching { } " X("") " output { name: 'y' }", LACK,
+     "ensemble_scheduling and sequence_batching exclude each other"},
     {"model_transaction_policy { decoupled: true }", LACK,
      "model_transaction_policy.decoupled: a request has one reply"},
     {"batch_input [ { kind: BATCH_ELEMENT_COUNT } ]", LACK, "batch_input: "},
@@ -284,7 +292,7 @@ static const struct {
     {X("is_non_linear_format_io: true"), LACK, "is_non_linear_format_io"},
     {"platform: 'tensorrt_plan'", LACK, "platform: 'tensorrt_plan' is not served"},
     {"\nbackend: \"python\"", LACK, "line 2, column 1: backend: 'python' is not served"},
-    {"platform: 'ensemble'", LACK, "platform: 'ensemble' is not served"},
+    {"platform: 'ensemble'", ERR_CONFIG, "platform is 'ensemble': ensemble_scheduling is missing"},
     {"model_operations { op_library_filename: 'x.so' }", LACK, "model_operations.op_library_filename: "},
     {"model_repository_agents { agents [ { name: 'checksum' } ] }", LACK, "model_repository_agents.agents: "},
     /* what is no ModelConfig */
@@ -421,18 +429,18 @@ END_TEST
 START_TEST(each_row_is_a_field_of_a_message_once)
 {
     const char *message, *field, *other_message, *other_field;
-    bool served, ensembles = true;
+    bool served, ragged = true;
     int n = 0;
     for (; triton_config_row(n, &message, &field, &served); n++) {
         for (int i = 0; i < n && triton_config_row(i, &other_message, &other_field, &served); i++)
             ck_assert_msg(strcmp(message, other_message) != 0 || strcmp(field, other_field) != 0,
                           "%s.%s is there twice", message, field);
         triton_config_row(n, &message, &field, &served);
-        if (strcmp(field, "ensemble_scheduling") == 0)
-            ensembles = served;
+        if (strcmp(field, "allow_ragged_batch") == 0)
+            ragged = served;
     }
     ck_assert_int_gt(n, 100);
-    ck_assert(!ensembles);
+    ck_assert(!ragged);
 }
 END_TEST
 
