@@ -8,6 +8,12 @@
  * "Accuracy and Stability of Numerical Algorithms", 4.2), where a chain of floats would be off by as many as
  * there are terms. Products go on in double from the first factor on.
  *
+ *     inner = 1                                      inner > 1
+ *       vector of the run, FOLDED at a time            vector of columns
+ *         a tree of floats      fold_terms               FOLDED rows at a time: a tree of floats
+ *         + a pair of doubles   folding_add              + a pair of doubles
+ *       lanes to one number     folded                 store
+ *
  * The order depends on n, and on whether inner is 1, alone. The last columns are loaded with the neighbours that
  * the buffer's slack guarantees to be readable, and stored in part.
  */

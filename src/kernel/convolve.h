@@ -19,6 +19,13 @@
  *
  * A block is WIDTH channels; of planes, as many as one part of a sum may have.
  *
+ *     unit: piece of the output, panel (which of both goes round outside: cut->panels_outside)      cut_run
+ *       once a piece: its inputs are found, or copied with zeros around                             piece_copy
+ *       rows of the piece, several where it is narrow                                               piece_tiles
+ *         up to CONV_PIXELS pixels side by side x 2 vectors of sums in registers                    tile_any
+ *           block, tap (depth, height, width), channel: a broadcast input times two vectors         tile_run
+ *         bias, residual, activation, store                                                         tile_finish
+ *
  * What follows from the shape alone (how an item is cut into pieces, the phases of each axis, where the taps
  * of a phase begin among the weights) is found once and kept in a struct cut; a run only reads it.
  */

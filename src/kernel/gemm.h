@@ -6,6 +6,13 @@
  *     panel 0                          panel 1
  *     b[0][0 .. 2W) b[1][0 .. 2W) ...  b[0][2W .. 4W) b[1][2W .. 4W) ...
  *
+ *     group of panels that the second cache holds                            gemm_blocks (panels.h)
+ *       block of up to GEMM_ROWS rows of a                                   gemm_rows_1 .. gemm_rows_12
+ *         one panel, or several where rows are few                           gemm_tile
+ *           part of k (parts.h)
+ *             k: two loads of b a panel, a broadcast of a for each row       gemm_products
+ *           bias, residual, activation, store                                gemm_finish
+ *
  * A tile is `rows` rows of a against `panels` panels: rows x panels x 2 accumulators that live in
  * registers for all of k. Full tiles are GEMM_ROWS x 1; where m leaves fewer rows (a vector times a
  * matrix is the common case of serving) a tile takes more panels instead, so that there are always

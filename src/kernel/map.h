@@ -6,6 +6,10 @@
  * scalar operand) stay in registers. A tail shorter than a vector goes through the same expression on a
  * padded copy: an element's bits do not depend on where it lies.
  *
+ *     operation: a case of the switch
+ *       vector of the elements: one or two loads, the expression, a store
+ *       what is left: the same on a padded copy
+ *
  * Outputs may be their inputs. Nothing is read past the end here, though the contract would allow it.
  */
 #ifndef KERNEL_MAP_H

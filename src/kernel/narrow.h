@@ -9,6 +9,10 @@
  * where q[i] are the PANEL numbers of row i: as bytes, or with the first WIDTH of them in the low halves of
  * WIDTH bytes and the others in the high ones. So widening a row is one load, a shift and two
  * multiplications, and what is written is what gemm reads.
+ *
+ *     panel
+ *       block of k                               narrow_widen
+ *         row: widened, (q - z) s, stored        narrow_rows
  */
 #ifndef KERNEL_NARROW_H
 #define KERNEL_NARROW_H

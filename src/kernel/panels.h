@@ -2,8 +2,16 @@
  * panels.h - how products of matrices are cut: what gemm.h and dot.h share.
  *
  * The right side lies in panels of PANEL columns. A block of rows against one or more panels is a tile, whose sums live
- * in registers; every height of a block has its own code. Loops: panels in groups that stay in the second cache, within
- * a group all rows, within those the panels.
+ * in registers; every height of a block has its own code.
+ *
+ *                      panels: a group           the next group
+ *                     |--------------------|----------------------|
+ *     rows: a block   | tile tile tile ... |  later               |
+ *     the next block  | tile tile tile ... |                      |
+ *
+ *     group of panels that the second cache holds
+ *       block of rows
+ *         panel, or several of them
  */
 #ifndef KERNEL_PANELS_H
 #define KERNEL_PANELS_H

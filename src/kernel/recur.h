@@ -4,6 +4,12 @@
  * Gates come as pre-activations with biases added, in ONNX's order. Rows are items; within a row a
  * vector of hidden units at a time, the last one loaded with readable neighbours and stored in part.
  * `clip` bounds what goes into an activation, as ONNX says, not the state itself.
+ *
+ *     row (an item)
+ *       vector of hidden units
+ *         LSTM   i, o, f, c from gates[row][4][hidden] -> c, h            lstm_step
+ *         GRU    z, r from gates[row][3][hidden] -> r h                   gru_gates, then a product of r h
+ *                z, h from the same -> h                                  gru_step
  */
 #ifndef KERNEL_RECUR_H
 #define KERNEL_RECUR_H

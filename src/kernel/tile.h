@@ -2,6 +2,12 @@
  * tile.h - the inner loop of convolutions: rows x pixels x 1 or 2 vectors of accumulators that live in
  * registers.
  *
+ *     block of channels
+ *       tap d, tap h, tap w
+ *         channel of the block                  1 or 2 loads of weights
+ *           row, pixel of the tile              a broadcast input, 1 or 2 multiply-adds
+ *     bias, residual, activation, store
+ *
  * It is parametrised by strides alone, so it reads blocks of WIDTH channels (LAYOUT_BLOCKED) as well as
  * planes (LAYOUT_PLAIN, or a group's planes in scratch). Order of summation, for every element and any
  * tile: channel blocks, within a block taps (depth, height, width), within a tap channels. All taps of a

@@ -3,6 +3,10 @@
  *
  *     plain    [channels][pixels]                  blocked  [ceil(channels / WIDTH)][pixels][WIDTH]
  *
+ *     block of channels                                                block, unblock
+ *       WIDTH pixels: WIDTH loads, a turn (square.h), WIDTH stores     turn_square
+ *       what is left of pixels or channels                             turn_part
+ *
  * Each block is a WIDTH x pixels matrix turned on its side, in WIDTH x WIDTH squares that stay in the
  * first cache. Lanes past the last channel become zero: they may hold anything, but the same anything.
  */

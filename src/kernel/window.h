@@ -7,6 +7,11 @@
  * are computed together. Averages: the taps in ascending order, of a large window in tallies
  * (accumulate.h), divided by their number, which with count_include_pad counts the padding but not what a
  * ceil-mode window sees beyond it. Maxima keep NaN; an empty window gives -inf, or 0/0 for averages.
+ *
+ *     map: a block of channels, or one channel                            pool_rows
+ *       output row
+ *         up to POOL_PIXELS pixels side by side                           pool_window
+ *           tap d, tap h, tap w: a load for each pixel, an addition or a maximum
  */
 #ifndef KERNEL_WINDOW_H
 #define KERNEL_WINDOW_H
