@@ -54,7 +54,7 @@ LDFLAGS       += $(if $(and $(STRIPPED),$(filter x86_64,$(ARCH))),-Wl$(comma)-z$
 PER_ELEMENT := answer_ctc codec_elements codec_text codec_v1 ctc encoder_elements encoder_v2 encoder_wav features fourier json picture sound sound_pcm writer
 
 LIB_LIBS    := -lxxhash -lm -ldl
-DAEMON_LIBS := -lmicrohttpd -lgnutls -luv -ljansson -ljpeg -lspng -lz
+DAEMON_LIBS := -lmicrohttpd -lgnutls -luv -ljansson -ljpeg -lspng -lwslay -lz
 
 # A level compiles the families in which it is better than the level below, from which it borrows the others (pick.c).
 # One with gemm or convolve of its own has map as well, whose activations they call (epilogue.h).
@@ -87,7 +87,7 @@ help: ## print this list
 
 PACKAGES := gcc libc6-dev make pkg-config curl check libmicrohttpd-dev libgnutls28-dev libjansson-dev libuv1-dev \
             libopenblas-serial-dev libopenblas0-serial libjpeg62-turbo-dev libmpg123-dev libsndfile1-dev libsoxr-dev \
-            libspng-dev libutf8proc-dev libwebp-dev libxxhash-dev zlib1g-dev
+            libspng-dev libutf8proc-dev libwebp-dev libwslay-dev libxxhash-dev zlib1g-dev
 
 .PHONY: deps
 deps: ## install the Debian packages that are missing

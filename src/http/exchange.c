@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "http/routes.h"
 #include "serve/frames.h"
+#include "http/websocket.h"
 #include "serve/lifecycle.h"
 #include "serve/loop.h"
 
@@ -119,6 +120,8 @@ void exchange_free(struct exchange *exchange)
     struct site *site = exchange->site;
     if (exchange->taker)
         exchange->taker->leave(exchange);
+    websocket_free(exchange->socket);
+    exchange->socket = NULL;
     site->turnover_bytes += exchange->arena.used_bytes + exchange->body_arena.used_bytes;
     drop_body(exchange);
     if (site->n_spare >= SPARE_MAX) {
@@ -256,6 +259,32 @@ static ssize_t read_stream(void *user, uint64_t position, char *to, size_t room)
     exchange->site->held(exchange, true);
     MHD_suspend_connection(exchange->mhd);
     return 0;
+}
+
+/* --- WebSockets --- */
+
+void exchange_upgrade(struct exchange *exchange, struct websocket *socket, const char *accept, const char *protocol)
+{
+    exchange->socket = socket;
+    exchange->status = 101;
+    exchange->state = EXCHANGE_ANSWERED;
+    exchange_add_header(exchange, "Upgrade", "websocket");
+    exchange_add_header(exchange, "Sec-WebSocket-Accept", arena_text(&exchange->arena, accept, strlen(accept)));
+    if (protocol)
+        exchange_add_header(exchange, "Sec-WebSocket-Protocol", protocol);
+}
+
+static void on_upgrade(void *user, struct MHD_Connection *mhd, void *context, const char *early, size_t n_early, int fd,
+                       struct MHD_UpgradeResponseHandle *handle)
+{
+    struct exchange *exchange = user;
+    (void)mhd, (void)context;
+    exchange->site->upgraded(exchange, fd, bytes_of(early, n_early), handle);
+}
+
+void exchange_close_socket(void *handle)
+{
+    MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
 }
 
 static bool our_fault(const struct percept_err *err)
@@ -439,16 +468,34 @@ static size_t drain_limit(const struct exchange *exchange)
     return arena_multiply(exchange->site->settings->max_body_bytes, DRAIN, &limit) ? limit : SIZE_MAX;
 }
 
+/* Pages cannot set headers of a WebSocket, but its protocols: "perceptd, key.KEY". */
+static struct bytes protocol_key(const struct exchange *exchange)
+{
+    static const char mark[] = "key.";
+    const struct bytes list = exchange->headers.ws_protocol;
+    const size_t n = sizeof mark - 1;
+    for (const uint8_t *at = list.at; at && at + n < list.end; at++) {
+        if (memcmp(at, mark, n) != 0 || (at > list.at && at[-1] != ' ' && at[-1] != ','))
+            continue;
+        const uint8_t *end = at += n;
+        while (end < list.end && *end != ',' && *end != ' ')
+            end++;
+        return (struct bytes){at, end};
+    }
+    return (struct bytes){0};
+}
+
 /* The key that it shows; without bytes where it shows none. */
 static struct bytes key_shown(const struct exchange *exchange)
 {
     static const char scheme[] = "Bearer ";
     const size_t n = sizeof scheme - 1;
     struct bytes bearer = exchange->headers.authorization;
-    if (bytes_size(bearer) <= n || !framing_same(bytes_of(bearer.at, n), scheme))
-        return exchange->headers.api_key;
-    bearer.at += n;
-    return bearer;
+    if (bytes_size(bearer) > n && framing_same(bytes_of(bearer.at, n), scheme))
+        return (struct bytes){bearer.at + n, bearer.end};
+    return exchange->route && exchange->route->flags & ROUTE_SOCKET && !exchange->headers.api_key.at
+               ? protocol_key(exchange)
+               : exchange->headers.api_key;
 }
 
 /* Scopes of the key that it shows, of all where none is asked for; and whose it is. */
@@ -762,7 +809,7 @@ static bool add_headers(const struct exchange *exchange, struct MHD_Response *re
     for (int i = 0; i < exchange->n_headers; i++)
         good = good && MHD_add_response_header(response, exchange->reply_headers[i].name,
                                                exchange->reply_headers[i].value) == MHD_YES;
-    if (exchange->early || exchange->crowded || exchange->site->draining)
+    if (!exchange->socket && (exchange->early || exchange->crowded || exchange->site->draining))
         good = good && MHD_add_response_header(response, "Connection", "close") == MHD_YES;
     return good;
 }
@@ -811,7 +858,8 @@ struct bytes exchange_written(struct exchange *exchange)
 bool exchange_send(struct exchange *exchange)
 {
     struct MHD_Response *response =
-        exchange->streaming
+        exchange->socket ? MHD_create_response_for_upgrade(on_upgrade, exchange)
+        : exchange->streaming
             ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, exchange, NULL)
             : response_of(exchange->reply);
     bool whole = response && add_headers(exchange, response);
@@ -825,6 +873,7 @@ bool exchange_send(struct exchange *exchange)
 
 void exchange_end(struct exchange *exchange, int64_t now_ns)
 {
-    if (exchange->readable_ns && exchange->route && strcmp(exchange->route->method, "GET") == 0)
+    if (exchange->readable_ns && exchange->status != 101 && exchange->route &&
+        strcmp(exchange->route->method, "GET") == 0)
         pace_count(&exchange->site->lookups, now_ns - exchange->readable_ns);
 }

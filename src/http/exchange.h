@@ -39,6 +39,7 @@ struct exchange;
 struct route;
 struct slices;
 struct video;
+struct websocket;
 
 /* Of a body that is used while it comes. */
 enum exchange_pace {
@@ -83,6 +84,9 @@ struct site {
     void (*held)(struct exchange *exchange, bool held);                /* a stream waits for more, or goes on */
     void (*paced)(struct exchange *exchange, enum exchange_pace pace); /* a body is used while it comes, and how fast */
     void (*resumed)(struct site *site);                                /* a reply is there: look at it in this turn */
+    /* Its socket is its WebSocket's from now on, with what came behind the head, until exchange_close_socket. */
+    void (*upgraded)(struct exchange *exchange, int fd, struct bytes early, void *handle);
+    int n_sockets; /* WebSockets */
 };
 
 enum exchange_state {
@@ -149,9 +153,10 @@ struct exchange {
     int64_t retry_s; /* after which a 503 may be tried again; 0: at once, which is a second */
     int n_headers;
     struct exchange_reply_header reply_headers[EXCHANGE_HEADERS];
-    bool ops;           /* it came by a door for health and /metrics alone */
-    struct text stream; /* of a reply that is written while it is made: what is not sent yet */
-    size_t stream_sent; /* of that */
+    struct websocket *socket; /* of a request for one, until it is open; or NULL */
+    bool ops;                 /* it came by a door for health and /metrics alone */
+    struct text stream;       /* of a reply that is written while it is made: what is not sent yet */
+    size_t stream_sent;       /* of that */
     size_t streamed_bytes;
     size_t streamed_text; /* v2_generate.c's */
     bool streaming, stream_ended;
@@ -177,6 +182,10 @@ void exchange_add_header(struct exchange *exchange, const char *name, const char
 void exchange_stream(struct exchange *exchange, const char *type);
 void exchange_stream_on(struct exchange *exchange);  /* more of it is in exchange->stream */
 void exchange_stream_end(struct exchange *exchange); /* the exchange may be gone afterwards */
+
+/* Instead of a reply: status 101, and the connection is the WebSocket's, which is the exchange's until then. */
+void exchange_upgrade(struct exchange *exchange, struct websocket *socket, const char *accept, const char *protocol);
+void exchange_close_socket(void *handle);
 
 /* The body and the arena that it lies in are the caller's from now on. */
 struct arena exchange_give_body(struct exchange *exchange, struct bytes *body);

@@ -145,9 +145,17 @@ static void take_hint(struct framing *framing, struct bytes name, struct bytes v
         const char *name;
         struct bytes *to;
     } rows[] = {
-        {"accept", &framing->accept},           {"accept-encoding", &framing->accept_encoding},
-        {"x-request-id", &framing->request_id}, {"traceparent", &framing->trace},
-        {"origin", &framing->origin},           {"if-none-match", &framing->if_none_match},
+        {"accept", &framing->accept},
+        {"accept-encoding", &framing->accept_encoding},
+        {"x-request-id", &framing->request_id},
+        {"traceparent", &framing->trace},
+        {"origin", &framing->origin},
+        {"if-none-match", &framing->if_none_match},
+        {"connection", &framing->connection},
+        {"upgrade", &framing->upgrade},
+        {"sec-websocket-key", &framing->ws_key},
+        {"sec-websocket-version", &framing->ws_version},
+        {"sec-websocket-protocol", &framing->ws_protocol},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (framing_same(name, rows[i].name) && !rows[i].to->at)

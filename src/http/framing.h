@@ -33,8 +33,9 @@ struct framing {
     struct bytes request_id; /* X-Request-Id; of several the first */
     struct bytes origin;
     struct bytes if_none_match;
-    struct bytes trace;                        /* traceparent */
-    struct bytes forwarded[FRAMING_FORWARDED]; /* X-Forwarded-For: of many the last */
+    struct bytes connection, upgrade, ws_key, ws_version, ws_protocol; /* of a WebSocket; of several the first */
+    struct bytes trace;                                                /* traceparent */
+    struct bytes forwarded[FRAMING_FORWARDED];                         /* X-Forwarded-For: of many the last */
     int n_forwarded;
 };
 

@@ -26,15 +26,18 @@
 
 struct exchange;
 struct origin;
+struct server;
+struct websocket;
 
 enum phase {
     PHASE_HEADER, /* connected, or its head is coming */
     PHASE_BODY,
-    PHASE_WORK,  /* the request is whole, and its answer is not there yet */
-    PHASE_REPLY, /* the answer is being sent */
-    PHASE_IDLE,  /* between two requests */
-    PHASE_LEFT,  /* instead of those that wait for bytes, where none will come */
-    PHASE_CUT,   /* shut down by us; its end is on the way */
+    PHASE_WORK,   /* the request is whole, and its answer is not there yet */
+    PHASE_REPLY,  /* the answer is being sent */
+    PHASE_IDLE,   /* between two requests */
+    PHASE_SOCKET, /* a WebSocket, which has deadlines of its own */
+    PHASE_LEFT,   /* instead of those that wait for bytes, where none will come */
+    PHASE_CUT,    /* shut down by us; its end is on the way */
     N_PHASES
 };
 
@@ -51,6 +54,9 @@ struct connection {
     bool gone;  /* as the client has closed its side; else they are malformed */
     bool over;  /* it came when all places were taken and nobody's place could be had */
     struct receiver receiver;
+    struct websocket *socket; /* while it is one; NULL */
+    void *upgrade;            /* microhttpd's handle of it */
+    struct server *server;    /* whose it is then */
 };
 
 struct phase_list {

@@ -22,11 +22,12 @@ struct exchange;
 
 enum route_flags {
     ROUTE_PLAIN = 0,
-    ROUTE_ADMIN = 1,  /* changes the server: 403 without --admin */
-    ROUTE_VITAL = 2,  /* answered also to those for whom there is no place */
-    ROUTE_CODED = 4,  /* its body may come compressed */
-    ROUTE_REGION = 8, /* NAME is no model's but a client's own: any text */
-    ROUTE_V1 = 16,    /* V1's bodies and statuses */
+    ROUTE_ADMIN = 1,   /* changes the server: 403 without --admin */
+    ROUTE_VITAL = 2,   /* answered also to those for whom there is no place */
+    ROUTE_CODED = 4,   /* its body may come compressed */
+    ROUTE_REGION = 8,  /* NAME is no model's but a client's own: any text */
+    ROUTE_V1 = 16,     /* V1's bodies and statuses */
+    ROUTE_SOCKET = 32, /* a WebSocket, whose key may come as a protocol */
 };
 
 struct route {

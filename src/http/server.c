@@ -57,6 +57,7 @@
 #include "http/slices.h"
 #include "http/tls.h"
 #include "http/v2_video.h"
+#include "http/websocket.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -230,13 +231,91 @@ static void on_end(struct server *server, struct connection *connection, bool re
         no_more(server, connection);
 }
 
-/* Clients that went away. */
+/* WebSockets. Each is watched for what it wants, in the same descriptor as the ends of all others. */
+
+static void close_socket(struct server *server, struct connection *connection)
+{
+    websocket_free(connection->socket);
+    connection->socket = NULL;
+    epoll_ctl(server->watch, EPOLL_CTL_DEL, connection->fd, NULL);
+    exchange_close_socket(connection->upgrade);
+    server->site.n_sockets--;
+    server->progress++;
+    pump_soon(server);
+}
+
+static void watch_socket(struct server *server, struct connection *connection)
+{
+    const unsigned wants = websocket_wants(connection->socket);
+    struct epoll_event event = {.events =
+                                    (wants & WEBSOCKET_READ ? EPOLLIN : 0) | (wants & WEBSOCKET_WRITE ? EPOLLOUT : 0),
+                                .data.ptr = connection};
+    epoll_ctl(server->watch, EPOLL_CTL_MOD, connection->fd, &event);
+}
+
+static void on_socket(struct server *server, struct connection *connection, uint32_t events)
+{
+    const bool gone = events & (EPOLLERR | EPOLLHUP), readable = events & EPOLLIN || gone;
+    if (!websocket_go_on(connection->socket, readable, events & EPOLLOUT, (int64_t)uv_now(server->uv)) || gone)
+        close_socket(server, connection);
+    else
+        watch_socket(server, connection);
+}
+
+/* Something was sent, or it reads again: what it waits for is another. */
+static void on_socket_changed(void *user)
+{
+    struct connection *connection = user;
+    if (connection->socket)
+        watch_socket(connection->server, connection);
+}
+
+static void tick_sockets(struct server *server)
+{
+    struct connection *after;
+    for (struct connection *at = server->phases.lists[PHASE_SOCKET].first; at; at = after) {
+        after = at->after;
+        if (!at->socket)
+            continue;
+        if (websocket_tick(at->socket, (int64_t)uv_now(server->uv)))
+            watch_socket(server, at);
+        else
+            close_socket(server, at);
+    }
+}
+
+/* microhttpd has answered 101, and does not look at the socket any more. */
+static void on_upgraded(struct exchange *exchange, int fd, struct bytes early, void *handle)
+{
+    struct server *server = (struct server *)(void *)exchange->site;
+    struct connection *connection = exchange->connection;
+    const bool judged = !connection->receiver.stream.fault; /* what came behind the head is no request */
+    receive_forget(fd);
+    connection->socket = exchange->socket;
+    connection->upgrade = handle;
+    connection->server = server;
+    exchange->socket = NULL;
+    server->site.n_sockets++;
+    enter(server, connection, PHASE_SOCKET);
+    const bool open =
+        websocket_open(connection->socket, fd, early, (int64_t)uv_now(server->uv), on_socket_changed, connection);
+    watch_socket(server, connection);
+    if (!open || !judged || connection->gone || connection->phase != PHASE_SOCKET)
+        shutdown(fd, SHUT_RDWR);
+}
+
+/* Clients that went away, and WebSockets. */
 static void read_watch(struct server *server)
 {
     struct epoll_event ready[64];
     int n = epoll_wait(server->watch, ready, 64, 0);
-    for (int i = 0; i < n; i++)
-        on_end(server, ready[i].data.ptr, ready[i].events & (EPOLLERR | EPOLLHUP));
+    for (int i = 0; i < n; i++) {
+        struct connection *connection = ready[i].data.ptr;
+        if (connection->socket)
+            on_socket(server, connection, ready[i].events);
+        else
+            on_end(server, connection, ready[i].events & (EPOLLERR | EPOLLHUP));
+    }
 }
 
 static void on_watch(uv_poll_t *poll, int status, int events)
@@ -280,6 +359,7 @@ static void on_tick(uv_timer_t *timer)
     for (int phase = 0; phase < PHASE_CUT; phase++)
         cut_overdue(server, (enum phase)phase);
     v2_video_tick(&server->site, loop_now_ns());
+    tick_sockets(server);
     if (server->site.n_connections == 0) {
         uv_timer_stop(timer);
         trim_memory(server);
@@ -833,10 +913,10 @@ static bool start_daemon(struct server *server, struct percept_err *err)
     server->most_connections =
         connection_limit(server->site.settings->max_connections, server->tls ? TLS_DESCRIPTORS : 1);
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
-        on_request, server, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_target,
-        server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL, MHD_OPTION_CONNECTION_LIMIT,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET, 0,
+        NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL, MHD_OPTION_URI_LOG_CALLBACK,
+        on_target, server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, server, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL, MHD_OPTION_CONNECTION_LIMIT,
         server->most_connections + SPARE_PLACES, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_STRICT_FOR_CLIENT,
         0 /* a missing Host is ours: 1 answers it twice */, MHD_OPTION_END);
     return server->daemon ||
@@ -967,6 +1047,7 @@ struct server *server_new(struct loop *loop, struct catalog *catalog, struct rep
                                  .started_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000,
                                  .held = on_held,
                                  .paced = on_paced,
+                                 .upgraded = on_upgraded,
                                  .resumed = on_resumed};
     ids_start(&server->site.ids);
     server->site.slice_ns = SLICE_NS;
@@ -1212,6 +1293,9 @@ static void cut_silent(struct server *server)
     cut_quiet(server, PHASE_HEADER);
     cut_quiet(server, PHASE_BODY);
     cut_quiet(server, PHASE_LEFT);
+    for (struct connection *at = server->phases.lists[PHASE_SOCKET].first; at; at = at->after)
+        if (at->socket)
+            websocket_leave(at->socket);
 }
 
 /* Each turn while draining: silent connections end, and with the last one everything. */

@@ -45,6 +45,9 @@ enum manifest_kind codec_kind(const struct served *served);
 /* Of a posted sound, where served->max_audio_seconds is 0. */
 #define CODEC_MAX_AUDIO_SECONDS ((int64_t)600)
 
+/* Does it read samples without a head? */
+bool codec_audio_is_raw(const struct codec *codec);
+
 /* codec_json.c: the V2 body, with binary tails or without. */
 bool codec_json_decode(struct job *job, struct percept_err *err);
 

@@ -81,13 +81,24 @@ const char *codec_audio_type(struct bytes body)
     return format ? format->media_type : NULL;
 }
 
+static const struct format *raw_format(const struct codec *codec)
+{
+    for (size_t i = 0; i < N_FORMATS; i++)
+        if (!formats[i].is && codec && strcmp(codec->media_type, formats[i].media_type) == 0)
+            return &formats[i];
+    return NULL;
+}
+
+bool codec_audio_is_raw(const struct codec *codec)
+{
+    return raw_format(codec);
+}
+
 /* Samples without a head are what their type says, whatever they begin with. */
 static const struct format *format_of(const struct job *job)
 {
-    for (size_t i = 0; i < N_FORMATS; i++)
-        if (!formats[i].is && job->codec && strcmp(job->codec->media_type, formats[i].media_type) == 0)
-            return &formats[i];
-    return begins_as(job->body);
+    const struct format *raw = raw_format(job->codec);
+    return raw ? raw : begins_as(job->body);
 }
 
 /* What else the body may be, for the sentence. */
@@ -334,12 +345,6 @@ bool codec_audio_decode(struct job *job, struct percept_err *err)
 }
 
 /* --- for sounds that are heard window by window ------------------------------------------------------------------- */
-
-bool codec_audio_is_raw(const struct job *job)
-{
-    const struct format *format = format_of(job);
-    return format && !format->is;
-}
 
 bool codec_audio_read(struct job *job, const struct manifest_audio *audio, struct bytes body, struct arena *arena,
                       struct sound *sound, struct percept_err *err)

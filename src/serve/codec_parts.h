@@ -115,10 +115,7 @@ struct codec_magic {
 /* The name of the first row that the body has, or NULL. */
 const char *codec_parts_magic(struct bytes body, const struct codec_magic *rows, size_t n_rows);
 
-/* codec_audio.c, for sounds that are heard window by window: has the body no head, so that it may be cut anywhere? */
-bool codec_audio_is_raw(const struct job *job);
-
-/* The samples of `body`, judged and decoded as the job's. */
+/* codec_audio.c, for sounds that are heard window by window: the samples of `body`, judged and decoded as the job's. */
 bool codec_audio_read(struct job *job, const struct manifest_audio *audio, struct bytes body, struct arena *arena,
                       struct sound *sound, struct percept_err *err);
 

@@ -119,7 +119,7 @@ static bool take_bytes(struct job *job, const struct manifest_audio *audio, stru
     struct sound_stream *stream = job->stream;
     struct sound_frame frame;
     *body = job->body;
-    if (!codec_audio_is_raw(job))
+    if (!codec_audio_is_raw(job->codec))
         return !stream->rest->n_bytes ||
                err_set(err, ERR_INVALID, "the piece before this one ended within a frame of samples without a head");
     if (!sound_pcm_frame(job->content_type, &frame, err))
@@ -142,7 +142,7 @@ static bool take_samples(struct job *job, const struct manifest_audio *audio, st
     *sound = (struct sound){0};
     if (!take_bytes(job, audio, arena, &body, err))
         return false;
-    if (!bytes_size(body) && job->sequence.asked && (codec_audio_is_raw(job) || job->stream->end))
+    if (!bytes_size(body) && job->sequence.asked && (codec_audio_is_raw(job->codec) || job->stream->end))
         return true;
     if (!codec_audio_read(job, audio, body, arena, sound, err))
         return false;
