@@ -580,7 +580,46 @@ def steps(world, model, name):
     return n
 
 
-@meaning('silero_vad', sequence=kept('state', 'stateN'))
+def piece(world, model, query, samples):
+    """The reply to bare 16-bit samples."""
+    connection = world.daemon.connection
+    connection.request('POST', '/v2/models/%s/infer%s' % (model, query), samples,
+                       {'Content-Type': 'audio/x-raw;format=S16LE;rate=16000'})
+    reply = connection.getresponse()
+    data = reply.read()
+    assert reply.status == 200, '%d %s' % (reply.status, data[:300])
+    return json.loads(data)
+
+
+def in_pieces(world, model, raw, least, most):
+    """Outputs, windows and segments of a recording in pieces of so many bytes, behind each other."""
+    at, n, scores, windows, segments = 0, 0, [], [], []
+    while at < len(raw):
+        size = least + (n * 7919) % (most - least + 1)
+        query = '?sequence_id=%d%s%s' % (most, '' if at else '&sequence_start=true',
+                                         '&sequence_end=true' if at + size >= len(raw) else '')
+        told = piece(world, model, query, raw[at:at + size])
+        scores += told['outputs'][0]['data']
+        windows += told.get('windows', [])
+        segments += told.get('predictions', [[]])[0]
+        at, n = at + size, n + 1
+    return scores, windows, segments
+
+
+def as_whole(world, model, raw, want):
+    """A recording in pieces of 1 to 5,000 bytes has the whole one's answers, which are the stored ones."""
+    whole = piece(world, model, '', raw)
+    scores, segments = whole['outputs'][0]['data'], whole['predictions'][0]
+    for t, score in enumerate(want):
+        near(scores[t], score, 1e-3, 'window %d' % t)
+    equal([list(one) for one in in_pieces(world, model, raw, 1, 5000)], [scores, whole['windows'], segments])
+    equal(in_pieces(world, model, raw[:4096], 1, 1)[0], piece(world, model, '', raw[:4096])['outputs'][0]['data'])
+    return len(segments)
+
+
+@meaning('silero_vad', sequence=kept('state', 'stateN'), task={'kind': 'vad', 'output': 'output'},
+         inputs={'input': {'kind': 'audio', 'rate': 16000, 'window': 512, 'context': 64, 'pad': True},
+                 'sr': {'kind': 'constant', 'values': 16000}})
 def silero_vad(world):
     """400 chunks of a recording: probabilities are the reference's, and speech lies where it says."""
     samples = [v / 32768 for v in world.sound('silero_test.wav')[:400 * 512]]
@@ -596,8 +635,11 @@ def silero_vad(world):
     near(sum(speech) / 400, 0.71, 0.006, 'share of speech')
     edges = [t for t in range(401) if (speech[t - 1] if t else False) != (speech[t] if t < 400 else False)]
     segments = ['%.1f-%.1f' % (a * 0.032, b * 0.032) for a, b in zip(edges[::2], edges[1::2]) if b - a > 3]
-    return 'speech in %.2f of 400 chunks, at %s s; %d steps of a sequence as stored' % (
-        sum(speech) / 400, ' '.join(segments), steps(world, 'silero_vad', 'stream_test_wav'))
+    with open(world.file('inputs', 'audio', 'silero_test.wav'), 'rb') as file:
+        raw = file.read()[44:]
+    return 'speech in %.2f of 400 chunks, at %s s; %d steps of a sequence as stored; %d segments, whole and in pieces' % (
+        sum(speech) / 400, ' '.join(segments), steps(world, 'silero_vad', 'stream_test_wav'),
+        as_whole(world, 'silero_vad', raw, want))
 
 
 DTLN = {}
