@@ -138,6 +138,11 @@ static const struct row rows[] = {
     {"GatherND", 13, "", {"5,4", "i:n,1"}, .axis = 0},
     {"GatherND", 13, "", {"5,n", "#1"}, .axis = 0},
     {"GatherND", 13, "", {"n,4", "i:n,1"}, .axis = MIXES},
+    {"ScatterND", 18, "", {"5,n", "i:1,1", "1,n"}, .axis = 1},
+    {"ScatterND", 18, "", {"5,3,n", "i:1,2", "1,n"}, .axis = 2},
+    {"ScatterND", 18, "", {"n,4", "i:1,1", "1,4"}, .axis = MIXES},
+    {"ScatterND", 18, "", {"5,n,4", "i:n,1", "n,n,4"}, .axis = MIXES}, /* each item's places */
+    {"ScatterND", 18, "", {"5,4", "i:n,1", "n,4"}, .axis = MIXES},
     {"ScatterElements", 13, "axis=1", {"n,4", "i:n,2", "n,2"}, .axis = 0},
     {"ScatterElements", 13, "axis=0", {"n,4", "i:n,2", "n,2"}, .axis = MIXES},
     {"OneHot", 13, "", {"i:n,2", "#4", "2"}, .axis = 0},
