@@ -714,8 +714,6 @@ static bool run_measured(struct step *step, struct run_env *env, struct percept_
     (void)err;
     const struct norm *norm = step->priv;
     const struct norm_plan *plan = step->state;
-    if (plan->n == 0)
-        return true;
     if (plan->slabs == 1) {
         team_split(env->team, plan->rows, norm->kind == NORM_INSTANCE || norm->kind == NORM_GROUP ? 1 : 4, whole_rows,
                    step);
