@@ -242,6 +242,14 @@ START_TEST(a_tensor_is_split_by_ones_by_a_length_and_by_a_list)
     ck_assert_int_eq(parts(), 4);
     expect_part(-1, 1, DIMS(3), (float[]){3, 7, 11});
     harness_end(&h);
+    harness_begin(&h, "SplitToSequence", 11); /* more parts than a list has room for at first */
+    harness_floats(&h, 2, DIMS(40, 1), (float[40]){[0] = 7, [9] = 1, [39] = 3});
+    ck_assert_int_eq(parts(), 40);
+    expect_part(0, 2, DIMS(1, 1), (float[]){7});
+    expect_part(8, 2, DIMS(1, 1), (float[]){0});
+    expect_part(9, 2, DIMS(1, 1), (float[]){1});
+    expect_part(39, 2, DIMS(1, 1), (float[]){3});
+    harness_end(&h);
     harness_begin(&h, "SplitToSequence", 11); /* of as many axes as there can be */
     harness_int(&h, "keepdims", 0);
     harness_floats(&h, 8, DIMS(2, 1, 1, 1, 1, 1, 1, 3), counted);
