@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "engine/fold.h"
 #include "engine/small.h"
 
 START_TEST(nodes_over_constants_are_computed_at_load)
@@ -46,6 +48,24 @@ START_TEST(identities_and_unread_nodes_leave_no_step)
     ck_assert_float_eq(y[0], 4);
     ck_assert_float_eq(y[1], 5);
     percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(identities_stay_where_memory_is_short)
+{
+    struct small s = small_xy(1, DIMS(-1));
+    small_nodes(&s, "Identity x > a; Abs a > y");
+    struct percept_model *model = small_open(&s);
+    struct graph *graph = model->onnx.graph;
+    const size_t list = (size_t)(graph->n_values + 1) * sizeof(int);
+    for (size_t room = 1; room <= list; room += list - 1) { /* for neither of two lists, and for one */
+        struct arena arena = {.limit_bytes = room};
+        struct percept_err err = {0};
+        ck_assert(!fold_identities(graph, &arena, &err));
+        ck_assert_int_eq(err.code, ERR_MEMORY);
+        arena_free(&arena);
+    }
     percept_close(model);
 }
 END_TEST
@@ -226,6 +246,7 @@ Suite *engine_fold_suite(void)
     tcase_add_test(tests, nodes_over_constants_are_computed_at_load);
     tcase_add_test(tests, identities_and_unread_nodes_leave_no_step);
     tcase_add_test(tests, identities_vanish_wherever_they_stand);
+    tcase_add_test(tests, identities_stay_where_memory_is_short);
     tcase_add_test(tests, a_node_may_have_many_inputs);
     tcase_add_test(tests, identities_do_not_part_what_is_fused);
     tcase_add_test(tests, an_output_may_be_an_input_or_a_constant);
