@@ -7,6 +7,7 @@
 #include "http/server.h"
 
 #include <check.h>
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -443,18 +444,36 @@ START_TEST(a_server_that_cannot_be_is_refused)
 }
 END_TEST
 
+static int descriptors(void)
+{
+    int n = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    ck_assert_ptr_nonnull(folder);
+    while (readdir(folder))
+        n++;
+    closedir(folder);
+    return n;
+}
+
+/* And no descriptor is left of it, however often. */
 START_TEST(a_server_that_nobody_used_can_be_freed)
 {
-    struct bare bare;
-    struct percept_err err = {0};
-    bare_start(&bare);
-    struct server *server =
-        server_new(bare.loop, bare.catalog, bare.repository, &bare.settings, &(const char *){"127.0.0.1:0"}, 1, &err);
-    ck_assert_msg(server != NULL, "%s", err.text);
-    ck_assert_int_gt(server_port(server, 0), 0);
-    server_free(server);
-    server_free(NULL);
-    bare_end(&bare);
+    enum { TIMES = 4 };
+    int open_fds[TIMES];
+    for (int i = 0; i < TIMES; i++) {
+        struct bare bare;
+        struct percept_err err = {0};
+        bare_start(&bare);
+        struct server *server = server_new(bare.loop, bare.catalog, bare.repository, &bare.settings,
+                                           &(const char *){"127.0.0.1:0"}, 1, &err);
+        ck_assert_msg(server != NULL, "%s", err.text);
+        ck_assert_int_gt(server_port(server, 0), 0);
+        server_free(server);
+        server_free(NULL);
+        bare_end(&bare);
+        open_fds[i] = descriptors();
+    }
+    ck_assert_int_eq(open_fds[TIMES - 1], open_fds[TIMES / 2]);
 }
 END_TEST
 
