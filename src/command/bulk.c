@@ -32,6 +32,7 @@
 #include "command/progress.h"
 #include "serve/catalog.h"
 #include "serve/codec.h"
+#include "serve/generate.h"
 #include "serve/lifecycle.h"
 #include "serve/scan.h"
 
@@ -99,6 +100,8 @@ static bool slot_decode(struct job *job, struct percept_err *err)
     if (!file_read(path, job->most_body_bytes, &slot->body, NULL, err))
         return false;
     job->body = slot->body;
+    if (job->begin)
+        return is_json(path) ? generate_codec.decode(job, err) : generate_read(job, job->body, err);
     job->codec = is_json(path) ? codec_find(job->served, bytes_of_text("application/json"), err)
                                : codec_of_body(job->served, slot->body);
     job->content_type = bytes_of_text(job->codec->media_type);
@@ -134,6 +137,7 @@ static const struct encoder slot_encoder = {
 static void slot_done(struct job *job)
 {
     struct slot *slot = job->user;
+    generate_end(job);
     slot->over = true;
     loop_wake(slot->bulk->loop);
 }
@@ -170,6 +174,7 @@ static void slot_begin(struct slot *slot, int number)
                              .most_body_bytes = bulk->settings.max_body_bytes,
                              .json_bytes = -1,
                              .arrived_ns = loop_now_ns(),
+                             .begin = bulk->served->manifest->generate.given ? generate_begin : NULL,
                              .done = slot_done,
                              .user = slot};
     if (slot_aim(slot, &slot->job.err))

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/file.h"
+#include "serve/generate.h"
 
 /* The first of a media type is what its files are called. */
 static const struct {
@@ -40,8 +41,52 @@ static const char *extension_of(const struct encoder *encoder)
     return "";
 }
 
+/* --- texts that a model makes ------------------------------------------------------------------------------------- */
+
+static struct bytes made(const struct job *job)
+{
+    const struct generation *generation = job->generation;
+    return bytes_of(generation->n_text ? generation->text : "", generation->n_text);
+}
+
+static bool write_made(struct job *job, const struct percept_tensor *results, struct percept_err *err)
+{
+    struct text text = {.arena = job->arena};
+    (void)results;
+    text_bytes(&text, made(job).at, bytes_size(made(job)));
+    text_add(&text, "\n");
+    job->reply = bytes_of(text.at, text.n_bytes);
+    return !text.failed || err_memory(err, "a text", text.n_bytes);
+}
+
+static bool write_made_json(struct job *job, const struct percept_tensor *results, struct percept_err *err)
+{
+    struct text text = {.arena = job->arena};
+    (void)results;
+    text_add(&text, "{\"model_name\":");
+    text_json(&text, job->served->name);
+    text_add(&text, ",\"text_output\":");
+    text_json_bytes(&text, made(job));
+    text_printf(&text, ",\"finish_reason\":\"%s\"}\n", job->generation->finish == FINISH_STOP ? "stop" : "length");
+    job->reply = bytes_of(text.at, text.n_bytes);
+    return !text.failed || err_memory(err, "a text", text.n_bytes);
+}
+
+static const struct encoder made_forms[] = {
+    {.name = "made", .media_type = "text/plain", .write = write_made},
+    {.name = "made as JSON", .media_type = "application/json", .write = write_made_json},
+};
+
+/* --- which there are ---------------------------------------------------------------------------------------------- */
+
 static const struct encoder *find(const struct served *served, const char *media_type)
 {
+    if (served->manifest->generate.given) {
+        for (size_t i = 0; i < sizeof made_forms / sizeof *made_forms; i++)
+            if (strcmp(made_forms[i].media_type, media_type) == 0)
+                return &made_forms[i];
+        return NULL;
+    }
     return encoder_find(served, bytes_of_text(media_type));
 }
 

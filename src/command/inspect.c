@@ -34,6 +34,7 @@ struct facts {
     struct cost costs[COSTS];
     struct percept_err cost_err; /* why there are none */
     struct recognise recognised; /* by NULL: nothing is certain */
+    struct manifest_generate generate;
 };
 
 static bool find_cost(const struct percept_model *model, const struct shapes_model *shapes,
@@ -123,6 +124,18 @@ static void print_recognised(const struct recognise *recognised, struct arena *a
         printf("not recognised\n  looks like %s\n", text_escaped(arena, recognised->likely));
 }
 
+/* What its manifest says of texts. */
+static void print_generate(const struct manifest_generate *generate, struct arena *arena)
+{
+    if (!generate->given || !generate->input || !generate->output)
+        return;
+    printf("makes texts\n  tokens go to '%s'", text_escaped(arena, generate->input));
+    printf(", the next one is scored by '%s'; at most %" PRId64 " tokens\n", text_escaped(arena, generate->output),
+           generate->max_new_tokens);
+    if (generate->encoder)
+        printf("  of another text, which %s reads\n", text_escaped(arena, generate->encoder->file));
+}
+
 static void print_facts(const struct facts *facts, struct arena *arena)
 {
     const struct percept_description *d = &facts->description;
@@ -143,6 +156,7 @@ static void print_facts(const struct facts *facts, struct arena *arena)
         printf("  note: %s\n", text_escaped(arena, d->notes[i]));
     print_layers(d, arena);
     print_recognised(&facts->recognised, arena);
+    print_generate(&facts->generate, arena);
     puts("a run");
     for (int i = 0; i < facts->n_costs; i++)
         printf("  batch %-3d %12.3f MFLOP %12zu bytes of memory\n", facts->costs[i].batch, facts->costs[i].flops / 1e6,
@@ -233,6 +247,28 @@ static void add_recognised(struct text *text, const struct recognise *recognised
     text_add(text, "}");
 }
 
+static void add_name(struct text *text, const char *key, const char *name)
+{
+    text_printf(text, "%s", key);
+    if (name)
+        text_json(text, name);
+    else
+        text_add(text, "null");
+}
+
+static void add_generate(struct text *text, const struct manifest_generate *generate)
+{
+    text_add(text, ",\n \"generate\": ");
+    if (!generate->given) {
+        text_add(text, "null");
+        return;
+    }
+    add_name(text, "{\"input\": ", generate->input);
+    add_name(text, ", \"output\": ", generate->output);
+    add_name(text, ", \"encoder\": ", generate->encoder ? generate->encoder->file : NULL);
+    text_add(text, "}");
+}
+
 static void add_facts(struct text *text, const struct facts *facts)
 {
     const struct percept_description *d = &facts->description;
@@ -262,6 +298,7 @@ static void add_facts(struct text *text, const struct facts *facts)
     }
     text_add(text, "]");
     add_recognised(text, &facts->recognised);
+    add_generate(text, &facts->generate);
     add_layers(text, d);
     add_costs(text, facts);
     text_add(text, "}\n");
@@ -285,6 +322,8 @@ int inspect_command(const struct options *options)
         return command_fail(&err);
     gather(model, options, &facts);
     facts.recognised = (struct recognise){.model = model, .path = place.path, .folder = place.folder, .arena = &arena};
+    const struct manifest *manifest = manifest_read(place.folder, &arena, NULL); /* that it is wrong `serve` says */
+    facts.generate = manifest ? manifest->generate : facts.generate;
     bool good = options->settings.no_recognise || recognise_model(&facts.recognised, &err);
     if (good && options->json)
         good = print_json(&facts, &arena, &err);

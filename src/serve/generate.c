@@ -20,6 +20,8 @@
 
 #include <inttypes.h>
 
+static const struct percept_tensor nothing; /* results of a job whose text is what is written */
+
 #define DEFAULT_TOKENS 256
 #define SEED_DEFAULT 0
 
@@ -243,7 +245,7 @@ static bool cut_text(struct job *job, struct percept_err *err)
            (job->generation->beams == 1 || job->generation->most == 0 || reserve_search(job, err));
 }
 
-static bool decode(struct job *job, struct percept_err *err)
+static bool begin(struct job *job, struct percept_err *err)
 {
     const struct manifest_generate *said = &job->served->manifest->generate;
     if (!said->given)
@@ -258,6 +260,21 @@ static bool decode(struct job *job, struct percept_err *err)
     generation->length_penalty = said->length_penalty;
     generation->n_texts = 1;
     job->n_items = 1;
+    return true;
+}
+
+bool generate_read(struct job *job, struct bytes text, struct percept_err *err)
+{
+    if (!begin(job, err))
+        return false;
+    job->generation->prompt = text;
+    return settle(job, err) && cut_text(job, err);
+}
+
+static bool decode(struct job *job, struct percept_err *err)
+{
+    if (!begin(job, err))
+        return false;
     struct json json = json_of(job->body, job->arena, err);
     json.watch = &job->watch;
     return read_members(job, &json, 0) && json_finish(&json) && settle(job, err) && cut_text(job, err);
@@ -346,7 +363,6 @@ static bool write_texts(struct job *job, const struct percept_tensor *results, s
 {
     struct generation *generation = job->generation;
     const struct beam *beam = &generation->search->beam;
-    (void)results;
     for (int i = 0; i < beam->n_texts && i < generation->n_texts; i++, generation->n_told++)
         if (!write_text(job, &beam->texts[i], &generation->texts[i], err))
             return false;
@@ -354,7 +370,7 @@ static bool write_texts(struct job *job, const struct percept_tensor *results, s
     generation->text = (char *)(uintptr_t)best.at;
     generation->n_text = bytes_size(best);
     generation->finish = generation->texts[0].finish;
-    return true;
+    return !generation->writer || generation->writer->write(job, results, err);
 }
 
 static const struct encoder texts_encoder = {.name = "texts", .write = write_texts};
@@ -362,7 +378,6 @@ static const struct encoder texts_encoder = {.name = "texts", .write = write_tex
 /* The search is over: its texts are written, or it failed. */
 static void found(struct job *job, const struct percept_err *err)
 {
-    static const struct percept_tensor nothing;
     if (err && job->err.code == ERR_NONE)
         job->err = *err;
     job->encoder = &texts_encoder;
@@ -393,10 +408,12 @@ static const struct encoder step_encoder = {.name = "step", .write = write_step}
 
 static void next_step(struct job *parent);
 
+/* Its maker may want it written. */
 static void finish(struct job *parent, const struct percept_err *err)
 {
     if (err && parent->err.code == ERR_NONE)
         parent->err = *err;
+    parent->results = parent->generation->writer ? &nothing : NULL;
     lifecycle_finish(parent);
 }
 
@@ -476,6 +493,7 @@ static void taken_in(struct job *job)
 void generate_begin(struct job *job)
 {
     struct generation *generation = job->generation;
+    generation->writer = job->encoder;
     generation->steps = arena_array(job->arena, 2, sizeof *generation->steps);
     if (!generation->steps)
         err_memory(&job->err, "steps", 2 * sizeof *generation->steps);

@@ -50,16 +50,21 @@ struct generation {
     struct search *search;       /* NULL: one token after the other is chosen, and one text is made */
     struct generate_text *texts; /* [n_texts] of a search, best first; n_told of them are there */
     int n_told;
-    struct generate_step *steps; /* generate.c's: two that take turns */
-    int turn;                    /* which of them is the last */
-    int64_t fed;                 /* tokens that the network has been given */
+    struct generate_step *steps;  /* generate.c's: two that take turns */
+    int turn;                     /* which of them is the last */
+    const struct encoder *writer; /* NULL: job->generation is all that is wanted */
+    int64_t fed;                  /* tokens that the network has been given */
 };
 
 /* Bodies of Triton's generate extension, whose members may lie in "parameters" as well, and of OpenAI's completions,
  * whose words they share. Makes job->generation. */
 extern const struct codec generate_codec;
 
-/* job->begin of a request. When it is done, job->generation has the text, or job->err why not. */
+/* The same for a text that came by itself; it stays as long as the job. Any thread. */
+bool generate_read(struct job *job, struct bytes text, struct percept_err *err);
+
+/* job->begin of a request. When it is done, job->generation has the text, or job->err why not. Where
+ * its maker named an encoder, that writes the reply of it. */
 void generate_begin(struct job *job);
 
 /* Gives back what its steps hold; once the job is done. */

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "graph/proto.h"
+
 #define DIGITS "models/digits"
 #define SEVEN "tests/http/seven.png"
 #define SPAM_TEXT "WINNER!! Call 09061701461 to claim your prize!"
@@ -89,6 +91,52 @@ START_TEST(people_get_predictions_without_what_they_are_made_of)
     ck_assert_msg(strstr(lines.text, "\"outputs\":[],\"predictions\":["), "%s", lines.text);
     struct program_result json = good(program_run("run %s/m %s/in.json --json", folder_root, folder_root));
     ck_assert_msg(strstr(json.text, "\"data\":[0.0,2.0]") && strstr(json.text, "predictions"), "%s", json.text);
+}
+END_TEST
+
+/* Each letter is followed by the next one, and c by a. */
+static void put_writer(void)
+{
+    static const float next[3][3] = {{0, 9, 0}, {0, 0, 9}, {9, 0, 0}};
+    struct proto graph = {0};
+    proto_add(&graph, GRAPH_NODE, proto_node("Gather", "", "next,ids", "scores"));
+    proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("next", PERCEPT_FLOAT, 2, (int64_t[]){3, 3}, next, sizeof next));
+    proto_add(&graph, GRAPH_INPUT, proto_value_named("ids", PERCEPT_INT64, 2, (int64_t[]){-1, 1}, "batch,"));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value_named("scores", PERCEPT_FLOAT, 3, (int64_t[]){-1, 1, 3}, "batch,,"));
+    struct proto model = proto_model(graph, 13);
+    folder_put("w/model.onnx", model.at, model.n);
+    proto_free(&model);
+    folder_text("w/manifest.json",
+                "{\"manifest\":1,\"inputs\":{\"ids\":{\"kind\":\"text\",\"tokenizer\":\"characters\","
+                "\"vocabulary\":[\"a\",\"b\",\"c\"],\"max_length\":9}},\"generate\":{\"input\":\"ids\","
+                "\"output\":\"scores\",\"max_new_tokens\":4,\"temperature\":0}}");
+}
+
+START_TEST(a_text_goes_on)
+{
+    if (!program_there)
+        return;
+    put_writer();
+    folder_text("a.txt", "a");
+    folder_text("b.txt", "ab");
+    folder_text("bad.txt", "x");
+    folder_text("c.json", "{\"text_input\":\"b\",\"max_tokens\":2,\"num_beams\":3}");
+    says(program_run("run %s/w %s/a.txt", folder_root, folder_root), 0, "bcab\n");
+    struct program_result all =
+        good(program_run("run %s/w %s/a.txt %s/b.txt %s/c.json", folder_root, folder_root, folder_root, folder_root));
+    ck_assert_msg(strstr(all.text, "\n  bcab\n") && strstr(all.text, "\n  cabc\n") && strstr(all.text, "\n  ca\n"),
+                  "%s", all.text);
+    says(program_run("run %s/w %s/a.txt --json", folder_root, folder_root), 0,
+         "\"model_name\":\"w\",\"text_output\":\"bcab\",\"finish_reason\":\"length\"}");
+    good(program_run("run %s/w %s/c.json -o %s/out.txt", folder_root, folder_root, folder_root));
+    ck_assert_str_eq(content(folder_at("out.txt")), "ca\n");
+    says(program_run("run %s/w %s/a.txt --csv", folder_root, folder_root), 2,
+         "results of model 'w' can be: .txt, .json");
+    says(program_run("run %s/w %s/bad.txt", folder_root, folder_root), 1, "does not have 'x'");
+    says(program_run("inspect %s/w", folder_root), 0,
+         "makes texts\n  tokens go to 'ids', the next one is scored by 'scores'");
+    says(program_run("inspect %s/w --json", folder_root), 0,
+         "\"generate\": {\"input\": \"ids\", \"output\": \"scores\", \"encoder\": null}");
 }
 END_TEST
 
@@ -277,6 +325,7 @@ Suite *command_bulk_suite(void)
     tcase_add_checked_fixture(tests, program_begin, program_end);
     tcase_add_test(tests, what_a_file_means_is_printed);
     tcase_add_test(tests, people_get_predictions_without_what_they_are_made_of);
+    tcase_add_test(tests, a_text_goes_on);
     tcase_add_test(tests, a_result_goes_where_its_name_says);
     tcase_add_test(tests, nothing_is_written_over_what_it_was_made_of);
     tcase_add_test(tests, two_results_never_have_one_name);
