@@ -70,9 +70,9 @@ static void put_pads(const struct manifest_text *text, struct tokenizer_row *row
         row->ids[row->n++] = text->pad;
 }
 
-/* The ids of one text, at most `most`, with those around it. */
+/* The ids of one text, at most `most`, with those around it; *own without what fills them up. */
 static bool tokenize(const struct manifest_text *text, struct bytes raw, int64_t most, int64_t *ids, int64_t *n,
-                     struct job *job, struct percept_err *err)
+                     int64_t *own, struct job *job, struct percept_err *err)
 {
     struct tokenizer_row row = {.ids = ids, .arena = job->arena, .watch = &job->watch};
     int64_t around = (text->start >= 0) + (text->end >= 0) + 2 * text->margin;
@@ -94,6 +94,7 @@ static bool tokenize(const struct manifest_text *text, struct bytes raw, int64_t
     if (text->end >= 0)
         row.ids[row.n++] = text->end;
     put_pads(text, &row, row.n + text->margin);
+    *own = row.n;
     if (text->multiple_of > 1)
         put_pads(text, &row, (row.n + text->multiple_of - 1) / text->multiple_of * text->multiple_of);
     *n = row.n;
@@ -164,6 +165,10 @@ bool codec_text_fill(struct job *job, int input, const struct manifest_text *tex
     const int along = turned ? 0 : rank - 1;
     int64_t fixed = io->rank < 0 ? -1 : io->dims[along], width = fixed;
     struct percept_tensor tensor = {.dtype = io->dtype, .rank = rank};
+    int64_t *lengths = arena_array(job->arena, (size_t)n_texts + 1, sizeof *lengths);
+    if (!lengths)
+        return err_memory(err, "lengths of texts", (size_t)n_texts * sizeof *lengths);
+    job->text_lengths = lengths;
     for (int64_t i = 0; i < n_texts; i++) {
         struct bytes raw = bytes_of(texts[i].at, texts[i].n_bytes);
         int64_t n = 0, most = longest(text, fixed, bytes_size(raw));
@@ -171,7 +176,7 @@ bool codec_text_fill(struct job *job, int input, const struct manifest_text *tex
         int64_t *ids = arena_array(job->arena, room, sizeof *ids);
         if (!ids)
             return err_memory(err, "a text's ids", (size_t)most * sizeof *ids);
-        if (!tokenize(text, raw, most, ids, &n, job, err))
+        if (!tokenize(text, raw, most, ids, &n, &lengths[i], job, err))
             return false;
         width = width < 0 ? n : width;
         if (!check_length(io, i, n, width, text->pad >= 0 && fixed >= 0, err))

@@ -1,6 +1,7 @@
 /*
  * constant.c - see constant.h. Values are those of one item, repeated for each; of facts about pictures each item has
- * its own picture's. What fits is judged at load, so a request can only fail for want of memory or of a picture.
+ * its own picture's. What goes with a text's tokens is as long as these. What fits is judged at load, so a request can
+ * only fail for want of memory, of a picture or of a text.
  *
  * Runs on whoever decodes; touches its job alone.
  */
@@ -61,6 +62,12 @@ static void store(const struct percept_tensor *tensor, int64_t i, double value)
     default:
         ((uint8_t *)data)[i] = (uint8_t)value; /* uint8 and bool */
     }
+}
+
+/* Of the token at place p of a row that has so many. */
+static double token_fact(enum manifest_tokens tokens, int64_t p, int64_t n)
+{
+    return tokens == TOKENS_MASK ? p < n : tokens == TOKENS_POSITIONS ? (double)p : 0;
 }
 
 /* --- does it fit? ------------------------------------------------------------------------------------------------- */
@@ -135,6 +142,10 @@ bool constant_fits(const struct manifest_input *input, const struct percept_io *
     int64_t n_each;
     if (!values_fit(input, io, err))
         return false;
+    if (input->constant.tokens)
+        return io->rank < 0 || io->rank == 1 || io->rank == 2 ||
+               err_set(err, ERR_CONFIG, "inputs.%s.text: input '%s' has %d dimensions; a row of tokens has 1 or 2",
+                       input->name, io->name, io->rank);
     return shape_of(&input->constant, io, batching, 1, &tensor, &n_each) ||
            err_set(err, ERR_CONFIG,
                    "input '%s' is described as a constant of %lld values, and its dimensions hold another number of "
@@ -180,13 +191,55 @@ static bool fill(struct job *job, int input, const struct percept_io *io, const 
     return true;
 }
 
+/* The tokens that a text became, or that came as ids; NULL: there are none. */
+static const struct percept_tensor *tokens_of(const struct job *job, int *batch_axis)
+{
+    int n;
+    const struct percept_io *io = served_inputs(job->served, &n);
+    for (int i = 0; i < n; i++) {
+        const struct manifest_input *input = manifest_input(job->served->manifest, io[i].name);
+        *batch_axis = served_has_batch(job->served) ? io[i].batch_axis : -1;
+        if (input && input->kind == MANIFEST_TEXT && job->inputs[i].data && job->inputs[i].rank <= 2)
+            return &job->inputs[i];
+    }
+    return NULL;
+}
+
+/* As the tokens lie: [length], [batch, length] or [length, batch]. Ids that came as such are all tokens. */
+static bool fill_tokens(struct job *job, int input, const struct percept_io *io,
+                        const struct manifest_constant *constant, struct percept_err *err)
+{
+    int batch_axis;
+    const struct percept_tensor *tokens = tokens_of(job, &batch_axis);
+    if (!tokens || tokens->rank < 1)
+        return err_set(err, ERR_INVALID, "input '%s' goes with the tokens of a text, and there are none; send it",
+                       io->name);
+    struct percept_tensor tensor = *tokens;
+    tensor.dtype = io->dtype;
+    const bool turned = tokens->rank == 2 && batch_axis == 1;
+    const int64_t width = tokens->dims[turned ? 0 : tokens->rank - 1];
+    const int64_t n_rows = tokens->rank == 2 ? tokens->dims[turned ? 1 : 0] : 1;
+    if (!codec_parts_reserve(job, io->name, &tensor, n_rows * width, err))
+        return false;
+    for (int64_t row = 0; row < n_rows; row++) {
+        const int64_t n = job->text_lengths ? job->text_lengths[row] : width;
+        if (!watch_spend(&job->watch, width))
+            return watch_refuse(&job->watch, err);
+        for (int64_t p = 0; p < width; p++)
+            store(&tensor, turned ? p * n_rows + row : row * width + p, token_fact(constant->tokens, p, n));
+    }
+    return codec_accept(job, input, &tensor, err);
+}
+
 bool constant_fill(struct job *job, struct percept_err *err)
 {
     int n;
     const struct percept_io *io = served_inputs(job->served, &n);
     for (int i = 0; i < n; i++) {
         const struct manifest_input *input = described(job->served, io[i].name);
-        if (input && codec_is_body(job, i) && !job->inputs[i].data && !fill(job, i, &io[i], &input->constant, err))
+        if (!input || !codec_is_body(job, i) || job->inputs[i].data)
+            continue;
+        if (!(input->constant.tokens ? fill_tokens : fill)(job, i, &io[i], &input->constant, err))
             return false;
     }
     return true;

@@ -1,6 +1,7 @@
 /*
  * constant.h - inputs that a request need not send, because the manifest knows them: fixed values, or what the posted
- * picture's size is (D-FINE's orig_target_sizes, PaddleDetection's scale_factor and im_shape).
+ * picture's size is (D-FINE's orig_target_sizes, PaddleDetection's scale_factor and im_shape), or what goes with the
+ * tokens of a text (attention_mask, token_type_ids and position_ids of transformers).
  */
 #ifndef SERVE_CONSTANT_H
 #define SERVE_CONSTANT_H

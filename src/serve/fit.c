@@ -358,6 +358,17 @@ static bool audio_fits(const struct manifest_input *input, const struct percept_
     return fits || refuse_sound(audio, io, time, width, err);
 }
 
+/* What goes with tokens needs a text that they are of. */
+static bool has_its_text(const struct manifest *manifest, const struct manifest_input *input, struct percept_err *err)
+{
+    int n_texts = 0;
+    for (int i = 0; i < manifest->n_inputs; i++)
+        n_texts += manifest->inputs[i].kind == MANIFEST_TEXT;
+    return !input->constant.tokens || n_texts == 1 ||
+           err_set(err, ERR_CONFIG, "inputs.%s.text: it goes with the tokens of one input of kind text; there are %d",
+                   input->name, n_texts);
+}
+
 static bool inputs_fit(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
 {
     int n;
@@ -379,7 +390,8 @@ static bool inputs_fit(const struct manifest *manifest, const struct percept_mod
             return false;
         if (input->kind == MANIFEST_AUDIO && !audio_fits(input, &own, batching, err))
             return false;
-        if (input->kind == MANIFEST_CONSTANT && !constant_fits(input, &own, batching, err))
+        if (input->kind == MANIFEST_CONSTANT &&
+            (!constant_fits(input, &own, batching, err) || !has_its_text(manifest, input, err)))
             return false;
     }
     return true;

@@ -134,6 +134,7 @@ struct job {
     struct bytes posted;           /* that picture's file; alive until done */
     struct picture_view *views;    /* [n_items] where several were posted; NULL: `view` is all there is */
     struct sound_view sound;       /* of a posted sound */
+    const int64_t *text_lengths;   /* [texts] tokens of each, without what fills rows up; NULL: none came */
     struct bytes text;             /* of a posted text, without its mark and the line ends behind it */
     int n_outputs;
     struct job_output *outputs; /* in the order of the reply */

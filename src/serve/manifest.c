@@ -894,8 +894,10 @@ static bool read_input(struct reader *reader, const struct place *place, json_t 
     if (input->kind == MANIFEST_AUDIO)
         return check_audio(reader, place, value, &input->audio);
     if (input->kind == MANIFEST_CONSTANT)
-        return (input->constant.fact != FACT_NONE) != (input->constant.n_values > 0) ||
-               WRONG(reader, place, "a constant has either 'values' or 'picture'");
+        return (input->constant.fact != FACT_NONE) + (input->constant.tokens != TOKENS_NONE) +
+                       (input->constant.n_values > 0) ==
+                   1 ||
+               WRONG(reader, place, "a constant has either 'values', 'picture' or 'text'");
     if (input->kind == MANIFEST_IMAGE)
         return check_image(reader, place, &input->image);
     return input->kind != MANIFEST_TEXT || check_text(reader, place, &input->text);

@@ -117,9 +117,18 @@ enum manifest_fact {
 
 #define MANIFEST_VALUES_MAX 65536
 
+/* Of the text's tokens, as transformers' networks take them beside the ids. */
+enum manifest_tokens {
+    TOKENS_NONE,
+    TOKENS_MASK,     /* 1 for each, 0 for what fills the row up */
+    TOKENS_TYPES,    /* 0: there is one text */
+    TOKENS_POSITIONS /* 0, 1, 2, ... */
+};
+
 struct manifest_constant {
-    enum manifest_fact fact; /* or */
-    int n_values;            /* of one item */
+    enum manifest_fact fact;     /* or */
+    enum manifest_tokens tokens; /* or */
+    int n_values;                /* of one item */
     const double *values;
 };
 

@@ -85,6 +85,72 @@ START_TEST(each_picture_of_a_form_has_its_own_size)
 }
 END_TEST
 
+/* A text of bytes of up to four tokens, and an input beside it. */
+static struct fake_model *reader(int64_t width, bool turned, enum percept_dtype dtype, int rank)
+{
+    struct fake_model *fake = fake_model_new("m");
+    const int64_t dims[] = {turned ? width : -1, turned ? -1 : width};
+    fake_model_input(fake, "input_ids", PERCEPT_INT64, rank, rank == 1 ? &width : dims);
+    fake_model_describe(fake, MANIFEST_TEXT)->text = (struct manifest_text){
+        .tokenizer = TOKENIZER_BYTES, .max_length = 4, .unknown = -1, .pad = 7, .start = -1, .end = -1};
+    fake_model_input(fake, "attention_mask", dtype, rank, rank == 1 ? &width : dims);
+    constant = &fake_model_describe(fake, MANIFEST_CONSTANT)->constant;
+    fake_model_output(fake, "y", PERCEPT_FLOAT, 2, DIMS(-1, 2));
+    if (rank == 2)
+        fake_model_batching(fake, 4);
+    if (turned)
+        fake->inputs[0].batch_axis = fake->inputs[1].batch_axis = 1;
+    return fake;
+}
+
+static const struct {
+    enum manifest_tokens tokens;
+    int64_t width;
+    int64_t multiple_of;
+    int64_t expected[6];
+    int n;
+} rows[] = {
+    {TOKENS_MASK, 4, 0, {1, 1, 1, 0}, 4},      {TOKENS_TYPES, 4, 0, {0, 0, 0, 0}, 4},
+    {TOKENS_POSITIONS, 4, 0, {0, 1, 2, 3}, 4}, {TOKENS_MASK, -1, 0, {1, 1, 1}, 3},
+    {TOKENS_MASK, -1, 5, {1, 1, 1, 0, 0}, 5},  {TOKENS_MASK, 2, 0, {1, 1}, 2},
+};
+
+START_TEST(what_goes_with_tokens_is_as_long_as_they_are)
+{
+    for (int rank = 1; rank <= 2; rank++) {
+        struct fake_model *fake = reader(rows[_i].width, false, PERCEPT_INT64, rank);
+        fake->described[0].text.multiple_of = rows[_i].multiple_of;
+        constant->tokens = rows[_i].tokens;
+        struct job *job = fake_model_post_bytes(fake, "abc", 3);
+        ck_assert_msg(codec_text_decode(job, &fake->err) && constant_fill(job, &fake->err), "%s", fake->err.text);
+        ck_assert_int_eq(job->inputs[1].rank, rank);
+        ck_assert_int_eq(job->inputs[1].dims[rank - 1], rows[_i].n);
+        ck_assert_mem_eq(job->inputs[1].data, rows[_i].expected, (size_t)rows[_i].n * sizeof(int64_t));
+        fake_model_free(fake);
+    }
+}
+END_TEST
+
+/* Two texts of other lengths, in rows and in columns; ids without a text; nothing at all. */
+START_TEST(tokens_of_several_texts_are_told_apart)
+{
+    static const char texts[] =
+        "{\"inputs\":[{\"name\":\"input_ids\",\"shape\":[2],\"datatype\":\"BYTES\",\"data\":[\"ab\",\"c\"]}]}";
+    static const char ids[] =
+        "{\"inputs\":[{\"name\":\"input_ids\",\"shape\":[2,3],\"datatype\":\"INT64\",\"data\":[1,2,7,4,7,7]}]}";
+    static const float in_rows[] = {1, 1, 0, 1, 0, 0}, in_columns[] = {1, 1, 1, 0, 0, 0}, all[] = {1, 1, 1, 1, 1, 1};
+    for (int i = 0; i < 3; i++) {
+        struct fake_model *fake = reader(3, i == 1, PERCEPT_FLOAT, 2);
+        constant->tokens = TOKENS_MASK;
+        struct job *job = fake_model_post(fake, i == 2 ? ids : texts);
+        ck_assert_msg(codec_json_decode(job, &fake->err) && constant_fill(job, &fake->err), "%s", fake->err.text);
+        ck_assert_mem_eq(job->inputs[1].data, i == 0 ? in_rows : i == 1 ? in_columns : all, sizeof all);
+        ck_assert_int_eq(job->n_items, 2);
+        fake_model_free(fake);
+    }
+}
+END_TEST
+
 #define PIXELS                                                                                                         \
     "{\"name\":\"image\",\"shape\":[2,1,2,4],\"datatype\":\"FP32\",\"data\":[1,2,3,4,5,6,7,8,1,2,3,4,5,6,7,8]}"
 
@@ -202,6 +268,8 @@ Suite *serve_constant_suite(void)
 {
     Suite *suite = suite_create("serve_constant");
     TCase *tests = tcase_create("constant");
+    tcase_add_loop_test(tests, what_goes_with_tokens_is_as_long_as_they_are, 0, (int)(sizeof rows / sizeof *rows));
+    tcase_add_test(tests, tokens_of_several_texts_are_told_apart);
     tcase_add_loop_test(tests, a_pictures_size_is_told_to_the_network, 0, (int)(sizeof facts / sizeof *facts));
     tcase_add_test(tests, each_picture_of_a_form_has_its_own_size);
     tcase_add_test(tests, values_are_repeated_for_each_item);

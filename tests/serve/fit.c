@@ -101,6 +101,8 @@ static const struct {
      "output 'scores' has 2 dimensions; a map of classes has 3 or 4"},
     {"{\"manifest\":1,\"labels\":[\"a\"],\"task\":{\"kind\":\"regress\"}}", "has 10 numbers, but there are 1 labels"},
     {"{\"manifest\":1,\"task\":{\"kind\":\"embed\",\"output\":\"y\"}}", "the model has no output 'y'"},
+    {"{\"manifest\":1,\"inputs\":{\"image\":{\"kind\":\"constant\",\"text\":\"mask\"}}}",
+     "inputs.image.text: input 'image' has 4 dimensions; a row of tokens has 1 or 2"},
     {"{\"manifest\":1,\"task\":{\"kind\":\"keypoints\",\"output\":\"y\"}}", "the model has no output 'y'"},
     {"{\"manifest\":1,\"task\":{\"kind\":\"keypoints\"}}", "has rows of 10 numbers; kpt_shape must say what they are"},
     {"{\"manifest\":1,\"task\":{\"kind\":\"keypoints\",\"kpt_shape\":[3,3]}}", "has rows of 10 numbers; kpt_shape"},
