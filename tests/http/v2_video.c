@@ -132,7 +132,7 @@ START_TEST(frames_are_answered_in_order)
     ck_assert(reply_has_header(&reply, "Content-Type: application/x-ndjson"));
     const char *line = reply.body;
     for (int i = 0; i < 20; i++) {
-        char begin[40];
+        char begin[60];
         snprintf(begin, sizeof begin, "{\"frame\":%d,\"model_name\":\"relu\",", i);
         ck_assert_msg(strncmp(line, begin, strlen(begin)) == 0, "%d: %s", i, line);
         const char *label = i % 3 == 0 ? "\"right\"" : "\"left\"", *next = strchr(line, '\n');

@@ -251,7 +251,21 @@ def yolox_nano(world):
         assert set(labels) <= {one['label'] for one in found}, found
         same_predictions(found, seen, width, height)
         told.append('%s.jpg: %s' % (photo, ' '.join(labels_of(seen, names))))
+    follow(world)
     return told_boxes(boxes, names) + '; ' + '; '.join(told)
+
+
+def follow(world):
+    """A video of a photo twice, then of another: what is seen again has the number that it had."""
+    shown = [world.file('inputs', 'images', name + '.jpg') for name in ('darknet_dog', 'darknet_person')]
+    frames = world.daemon.video('yolox_nano', [shown[0], shown[0], shown[1]])
+    equal([frame['frame'] for frame in frames], [0, 1, 2])
+    first, second, other = [frame['predictions'][0] for frame in frames]
+    _, (alone,) = world.photo('yolox_nano', 'darknet_dog.jpg')
+    equal([{key: value for key, value in one.items() if key != 'track'} for one in first], alone)
+    equal([one['track'] for one in first], list(range(1, len(first) + 1)))
+    equal(second, first)
+    assert any(one['track'] > len(first) for one in other), other
 
 
 def nanodet_boxes(outputs, width, height):

@@ -171,6 +171,16 @@ class Daemon:
         """Outputs by name, and predictions, of a text."""
         return self.post(model, text.encode(), {'Content-Type': 'text/plain'})
 
+    def video(self, model, paths):
+        """What is told of each frame of a video of these JPEGs, whose boxes are followed."""
+        data = b''.join(open(path, 'rb').read() for path in paths)
+        self.connection.request('POST', '/v2/models/%s/infer?track=true' % model, data,
+                                {'Content-Type': 'video/x-motion-jpeg'})
+        reply = self.connection.getresponse()
+        lines = reply.read().splitlines()
+        assert reply.status == 200, (reply.status, lines)
+        return [json.loads(line) for line in lines]
+
     def picture(self, model, path):
         """Outputs by name, and predictions, of a PNG or JPEG file or bytes of a PNG."""
         png = isinstance(path, bytes) or path.endswith('.png')
