@@ -354,8 +354,9 @@ def halve(model):
             weight.data = weight.data.half().float()
 
 
-def store_half(path):
-    """Large weights of an ONNX file as float16, each behind a Cast that is computed once, when the model is loaded."""
+def store_half(path, shapes):
+    """Large weights of an ONNX file as float16, each behind a Cast that is computed once, when the model is loaded.
+    shapes: of the outputs, whose fixed axes the exporter does not always know."""
     import onnx
     from onnx import helper, numpy_helper
     model, casts = onnx.load(str(path)), []
@@ -365,6 +366,10 @@ def store_half(path):
             assert (values.astype(np.float16).astype(np.float32) == values).all(), weight.name
             casts.append(helper.make_node("Cast", [weight.name + ".half"], [weight.name], weight.name + ".wide", to=1))
             weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), weight.name + ".half"))
+    for output, shape in zip(model.graph.output, shapes):
+        for axis, size in zip(output.type.tensor_type.shape.dim, shape):
+            if size is not None:
+                axis.dim_value = size
     nodes = casts + list(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
@@ -396,7 +401,11 @@ def export(path, model, example, inputs, outputs, half=False):
     torch.onnx.export(model, example, path, opset_version=13, input_names=list(inputs), output_names=list(outputs),
                       dynamic_axes=axes, training=torch.onnx.TrainingMode.PRESERVE)  # keeps BatchNormalization a node
     if half:
-        store_half(path)
+        with torch.no_grad():
+            made = model(*example) if isinstance(example, tuple) else model(example)
+        made = made if isinstance(made, tuple) else (made,)
+        store_half(path, [[None if i in axes[name] else size for i, size in enumerate(y.shape)]
+                          for name, y in zip(outputs, made)])
 
 
 def write(name, manifest, files=()):

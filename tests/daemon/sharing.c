@@ -110,7 +110,7 @@ START_TEST(two_daemons_share_one_set_that_survives_them)
     ck_assert_msg(rig_log_has(&first, "weights=packed"), "the first start packs");
     int n = look().n;
     expect_regions(n, 1, "one daemon");
-    ck_assert_msg(n >= 5, "%d regions for five models", n);
+    ck_assert_msg(n >= 5, "%d regions for the models of models/", n);
     print_memory("one daemon alone", first.pid);
     start(&second);
     ck_assert_msg(rig_log_has(&second, "weights=adopted") && !rig_log_has(&second, "weights=packed"),

@@ -113,11 +113,63 @@ START_TEST(a_noisy_digit_comes_back_with_a_third_of_the_error)
 }
 END_TEST
 
+#define CODE 12
+
+/* The digit that models/digits reads. */
+static char digit_of(const struct rig *rig, const uint8_t *pixels)
+{
+    char got[64];
+    struct blob png = samples_png(pixels, SAMPLES_SIDE, SAMPLES_SIDE);
+    struct reply reply = rig_ask(rig, "POST", "/v2/models/digits/infer", PNG_IN, png.at, png.n);
+    const char digit = reply_label(&reply, 0, got, sizeof got)[0];
+    reply_free(&reply);
+    return digit;
+}
+
+/* Through the encoder and the decoder. */
+static void dream(const struct rig *rig, const uint8_t *pixels, uint8_t *again)
+{
+    float code[CODE];
+    char body[600];
+    struct blob png = samples_png(pixels, SAMPLES_SIDE, SAMPLES_SIDE);
+    struct reply reply = rig_ask(rig, "POST", "/v2/models/dream-encode/infer", PNG_IN, png.at, png.n);
+    ck_assert_msg(reply_floats(&reply, code, CODE) == CODE, "%s", reply.body);
+    reply_free(&reply);
+    int n =
+        snprintf(body, sizeof body, "{\"inputs\":[{\"name\":\"code\",\"shape\":[1,12],\"datatype\":\"FP32\",\"data\":");
+    for (int i = 0; i < CODE; i++)
+        n += snprintf(body + n, sizeof body - (size_t)n, "%c%.9g", i ? ',' : '[', (double)code[i]);
+    n += snprintf(body + n, sizeof body - (size_t)n, "]}]}");
+    reply = rig_ask(rig, "POST", "/v2/models/dream-decode/infer", PNG_OUT, body, (size_t)n);
+    read_png(&reply, again);
+    reply_free(&reply);
+}
+
+START_TEST(nine_of_ten_reconstructions_are_read_as_before)
+{
+    struct rig rig;
+    struct digits digits;
+    if (!samples_digits(&digits, DIGITS_MOST) || !begin(&rig))
+        return;
+    int same = 0;
+    for (int i = 0; i < digits.n; i++) {
+        const uint8_t *pixels = digits.pixels + (size_t)i * SAMPLES_PIXELS;
+        uint8_t again[SAMPLES_PIXELS];
+        dream(&rig, pixels, again);
+        same += digit_of(&rig, again) == digit_of(&rig, pixels);
+    }
+    printf("measured: dream: %d of %d reconstructions are read as before\n", same, digits.n);
+    ck_assert_msg(same * 10 >= digits.n * 9, "%d of %d", same, digits.n);
+    end(&rig);
+}
+END_TEST
+
 Suite *daemon_trained_suite(void)
 {
     Suite *suite = suite_create("daemon_trained");
     TCase *tests = tcase_create("trained");
     tcase_add_test(tests, a_noisy_digit_comes_back_with_a_third_of_the_error);
+    tcase_add_test(tests, nine_of_ten_reconstructions_are_read_as_before);
     tcase_set_timeout(tests, RIG_PATIENCE_MS / 1000 * 4);
     suite_add_tcase(suite, tests);
     return suite;
