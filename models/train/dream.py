@@ -2,8 +2,8 @@
 
 A variational autoencoder (Kingma and Welling, 2014) with convolutions: the code of a digit is a mean and a deviation,
 what is decoded in training is drawn from between, and a term of the cost keeps codes near a normal distribution, so
-that any twelve numbers about 0 are some digit, and what lies between two codes is one as well. The term counts less than
-half here (Higgins 2017), for the sake of legible digits. The encoder that is served answers with the mean.
+that any twelve numbers about 0 are some digit, and what lies between two codes is one as well. The term counts less
+than half here (Higgins 2017), for the sake of legible digits. The encoder that is served answers with the mean.
 """
 import torch
 from torch import nn

@@ -164,12 +164,153 @@ START_TEST(nine_of_ten_reconstructions_are_read_as_before)
 }
 END_TEST
 
+/* --- sounds ------------------------------------------------------------------------------------------------------- */
+
+#define CLIP_HEAD 44
+#define SAID_MOST 16
+
+struct buffer {
+    size_t n;
+    char at[1 << 20];
+};
+
+static void put(struct buffer *buffer, const void *at, size_t n)
+{
+    ck_assert_uint_le(n, sizeof buffer->at - buffer->n);
+    memcpy(buffer->at + buffer->n, at, n);
+    buffer->n += n;
+}
+
+/* A recording's samples, and silence behind them. */
+static void put_clip(const struct rig *rig, const char *name, long gap, struct buffer *sound)
+{
+    static const char silence[2 * 1600];
+    static char clip[1 << 16];
+    char path[160];
+    snprintf(path, sizeof path, "%s/fsdd_600/%s.wav", rig->folder, name);
+    FILE *file = fopen(path, "rb");
+    ck_assert_msg(file != NULL, "cannot open %s", path);
+    const size_t n = fread(clip, 1, sizeof clip, file);
+    fclose(file);
+    ck_assert(n > CLIP_HEAD && n < sizeof clip && memcmp(clip + 36, "data", 4) == 0);
+    put(sound, clip + CLIP_HEAD, n - CLIP_HEAD);
+    ck_assert(gap >= 0 && gap <= 1600);
+    put(sound, silence, (size_t)gap * 2);
+}
+
+/* A line of heldout.txt: names of recordings, each with the samples of silence behind it. */
+static void join(const struct rig *rig, char *line, struct buffer *sound, char *said)
+{
+    char *rest, *name = strtok_r(line, " \n", &rest);
+    size_t n = 0;
+    for (sound->n = 0; name; name = strtok_r(NULL, " \n", &rest)) {
+        const char *gap = strtok_r(NULL, " \n", &rest);
+        ck_assert(gap && n + 1 < SAID_MOST);
+        put_clip(rig, name, strtol(gap, NULL, 10), sound);
+        said[n++] = name[0];
+    }
+    said[n] = '\0';
+}
+
+/* The text of the first prediction, as JSON has it. */
+static void text_of(const struct reply *reply, char *text, size_t n)
+{
+    const char *at = strstr(reply->body, "\"text\":\"");
+    ck_assert_msg(reply->status == 200 && at, "%d: %s", reply->status, reply->body);
+    size_t used = 0;
+    for (at += 8; *at && *at != '"' && used + 1 < n; at++) {
+        at += *at == '\\' && at[1];
+        text[used++] = *at;
+    }
+    text[used] = '\0';
+}
+
+/* Levenshtein's distance. */
+static int errors(const char *got, const char *want)
+{
+    int row[128], n = (int)strlen(want);
+    ck_assert_int_lt(n, 127);
+    for (int j = 0; j <= n; j++)
+        row[j] = j;
+    for (; *got; got++) {
+        int before = row[0]++;
+        for (int j = 0; j < n; j++) {
+            const int changed = before + (*got != want[j]), above = row[j + 1] + 1, left = row[j] + 1;
+            before = row[j + 1];
+            row[j + 1] = changed < above ? changed : above;
+            row[j + 1] = row[j + 1] < left ? row[j + 1] : left;
+        }
+    }
+    return row[n];
+}
+
+#define HEAR "/v2/models/hear/infer"
+#define BARE "Content-Type: audio/x-raw;format=S16LE;rate=8000\r\n"
+
+START_TEST(one_spoken_digit_in_twenty_is_misheard_at_most)
+{
+    struct rig rig;
+    static struct buffer sound;
+    char line[512], path[512], said[SAID_MOST], heard[64];
+    int wrong = 0, n = 0;
+    if (!samples_path(path, sizeof path, "fsdd/fsdd_600.tar.gz") || !begin(&rig))
+        return;
+    free(rig_shell(NULL, "tar -xzf '%s' -C %s", path, rig.folder));
+    FILE *list = fopen("models/hear/heldout.txt", "r");
+    ck_assert_ptr_nonnull(list);
+    for (int i = 0; i < (RIG_SANITIZED ? 20 : 1000) && fgets(line, sizeof line, list); i++) {
+        join(&rig, line, &sound, said);
+        struct reply reply = rig_ask(&rig, "POST", HEAR, BARE, sound.at, sound.n);
+        text_of(&reply, heard, sizeof heard);
+        reply_free(&reply);
+        wrong += errors(heard, said);
+        n += (int)strlen(said);
+    }
+    fclose(list);
+    printf("measured: hear: %d of %d digits are misheard\n", wrong, n);
+    ck_assert_msg(n >= (RIG_SANITIZED ? 60 : 1000) && wrong * 20 <= n, "%d of %d", wrong, n);
+    end(&rig);
+}
+END_TEST
+
+START_TEST(what_is_said_is_heard)
+{
+    static const char *const names[] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
+    struct rig rig;
+    char spelled[64], said[8], heard[64];
+    int wrong = 0;
+    if (!begin(&rig))
+        return;
+    for (int i = 0; i < 10; i++) {
+        for (int k = 0, n = 0; k < 5; k++) {
+            const int digit = (i * (k + 1) + k * k) % 10;
+            said[k] = (char)('0' + digit);
+            n += snprintf(spelled + n, sizeof spelled - (size_t)n, "%s%s", k ? " " : "", names[digit]);
+        }
+        said[5] = '\0';
+        struct reply wav = rig_ask(&rig, "POST", "/v2/models/say/infer",
+                                   "Content-Type: text/plain\r\nAccept: audio/wav\r\n", spelled, strlen(spelled));
+        ck_assert_msg(wav.status == 200, "%d: %s", wav.status, wav.body);
+        struct reply reply = rig_ask(&rig, "POST", HEAR, "Content-Type: audio/wav\r\n", wav.body, wav.n_bytes);
+        text_of(&reply, heard, sizeof heard);
+        wrong += errors(heard, said);
+        reply_free(&wav);
+        reply_free(&reply);
+    }
+    printf("measured: say: %d of 50 digits are misheard\n", wrong);
+    ck_assert_int_le(wrong, 5);
+    end(&rig);
+}
+END_TEST
+
 Suite *daemon_trained_suite(void)
 {
     Suite *suite = suite_create("daemon_trained");
     TCase *tests = tcase_create("trained");
     tcase_add_test(tests, a_noisy_digit_comes_back_with_a_third_of_the_error);
     tcase_add_test(tests, nine_of_ten_reconstructions_are_read_as_before);
+    tcase_add_test(tests, one_spoken_digit_in_twenty_is_misheard_at_most);
+    tcase_add_test(tests, what_is_said_is_heard);
     tcase_set_timeout(tests, RIG_PATIENCE_MS / 1000 * 4);
     suite_add_tcase(suite, tests);
     return suite;
