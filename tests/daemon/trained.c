@@ -168,6 +168,7 @@ END_TEST
 
 #define CLIP_HEAD 44
 #define SAID_MOST 16
+#define TEXT "\"text\":\""
 
 struct buffer {
     size_t n;
@@ -212,13 +213,13 @@ static void join(const struct rig *rig, char *line, struct buffer *sound, char *
     said[n] = '\0';
 }
 
-/* The text of the first prediction, as JSON has it. */
-static void text_of(const struct reply *reply, char *text, size_t n)
+/* What follows `key`, the first member of this name, up to the quotation mark. */
+static void text_of(const struct reply *reply, const char *key, char *text, size_t n)
 {
-    const char *at = strstr(reply->body, "\"text\":\"");
+    const char *at = strstr(reply->body, key);
     ck_assert_msg(reply->status == 200 && at, "%d: %s", reply->status, reply->body);
     size_t used = 0;
-    for (at += 8; *at && *at != '"' && used + 1 < n; at++) {
+    for (at += strlen(key); *at && *at != '"' && used + 1 < n; at++) {
         at += *at == '\\' && at[1];
         text[used++] = *at;
     }
@@ -261,7 +262,7 @@ START_TEST(one_spoken_digit_in_twenty_is_misheard_at_most)
     for (int i = 0; i < (RIG_SANITIZED ? 20 : 1000) && fgets(line, sizeof line, list); i++) {
         join(&rig, line, &sound, said);
         struct reply reply = rig_ask(&rig, "POST", HEAR, BARE, sound.at, sound.n);
-        text_of(&reply, heard, sizeof heard);
+        text_of(&reply, TEXT, heard, sizeof heard);
         reply_free(&reply);
         wrong += errors(heard, said);
         n += (int)strlen(said);
@@ -292,13 +293,57 @@ START_TEST(what_is_said_is_heard)
                                    "Content-Type: text/plain\r\nAccept: audio/wav\r\n", spelled, strlen(spelled));
         ck_assert_msg(wav.status == 200, "%d: %s", wav.status, wav.body);
         struct reply reply = rig_ask(&rig, "POST", HEAR, "Content-Type: audio/wav\r\n", wav.body, wav.n_bytes);
-        text_of(&reply, heard, sizeof heard);
+        text_of(&reply, TEXT, heard, sizeof heard);
         wrong += errors(heard, said);
         reply_free(&wav);
         reply_free(&reply);
     }
     printf("measured: say: %d of 50 digits are misheard\n", wrong);
     ck_assert_int_le(wrong, 5);
+    end(&rig);
+}
+END_TEST
+
+/* --- texts -------------------------------------------------------------------------------------------------------- */
+
+#define DATES_MOST (RIG_SANITIZED ? 20 : 300)
+#define WRITTEN 29 /* characters, then '_' and ten of ISO's */
+
+/* A line of the data: is the date understood? */
+static bool is_understood(const struct rig *rig, const char *line)
+{
+    char body[128], got[32];
+    int n = WRITTEN;
+    while (n && line[n - 1] == ' ')
+        n--;
+    snprintf(body, sizeof body, "{\"text_input\":\"%.*s\"}", n, line);
+    struct reply reply = rig_post_text(rig, "/v2/models/dates/generate", body);
+    text_of(&reply, "\"text_output\":\"", got, sizeof got);
+    reply_free(&reply);
+    return strlen(got) == 10 && strncmp(got, line + WRITTEN + 1, 10) == 0;
+}
+
+START_TEST(ninety_eight_of_a_hundred_dates_are_understood)
+{
+    struct rig rig;
+    char path[512], index[32];
+    int n = 0, right = 0;
+    if (!samples_path(path, sizeof path, "dates/date.txt.gz") || !begin(&rig))
+        return;
+    size_t size;
+    const char *lines = rig_keep(rig_shell(&size, "gzip -dc '%s'", path));
+    const size_t step = (size_t)(strchr(lines, '\n') - lines) + 1; /* all are equally long */
+    FILE *list = fopen("models/dates/heldout.txt", "r");
+    ck_assert_ptr_nonnull(list);
+    for (; n < DATES_MOST && fgets(index, sizeof index, list); n++) {
+        const size_t at = strtoul(index, NULL, 10) * step;
+        ck_assert_uint_le(at + step, size);
+        right += is_understood(&rig, lines + at);
+    }
+    fclose(list);
+    printf("measured: dates: %d of %d are right, the manifest says %.4f\n", right, n,
+           samples_accuracy("dates", "value"));
+    ck_assert_msg(n == DATES_MOST && right * 100 >= n * 98, "%d of %d", right, n);
     end(&rig);
 }
 END_TEST
@@ -311,6 +356,7 @@ Suite *daemon_trained_suite(void)
     tcase_add_test(tests, nine_of_ten_reconstructions_are_read_as_before);
     tcase_add_test(tests, one_spoken_digit_in_twenty_is_misheard_at_most);
     tcase_add_test(tests, what_is_said_is_heard);
+    tcase_add_test(tests, ninety_eight_of_a_hundred_dates_are_understood);
     tcase_set_timeout(tests, RIG_PATIENCE_MS / 1000 * 4);
     suite_add_tcase(suite, tests);
     return suite;
