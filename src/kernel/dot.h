@@ -131,9 +131,9 @@ static size_t dot_row_bytes(int64_t k)
 }
 
 /* One quad in the form that is broadcast. */
-INLINED void quad_lay(int32_t *to, uint32_t quad)
+INLINED void quad_word(int32_t *to, uint32_t quad)
 {
-#if defined(__AVX512VNNI__)
+#if QUAD_INSTRUCTION
     *to = (int32_t)quad;
 #else
     to[0] = (int32_t)(quad & 0x00ff00ff);
@@ -141,7 +141,7 @@ INLINED void quad_lay(int32_t *to, uint32_t quad)
 #endif
 }
 
-static int32_t dot_lay(void *row, const void *a, bool is_signed, int64_t k)
+static int32_t dot_pack_row(void *row, const void *a, bool is_signed, int64_t k)
 {
     const uint32_t flips = is_signed ? 0x80808080u : 0;
     const uint8_t *from = a;
@@ -151,7 +151,7 @@ static int32_t dot_lay(void *row, const void *a, bool is_signed, int64_t k)
     for (; i + 4 <= k; i += 4, to += QUAD_PARTS) {
         memcpy(&quad, from + i, sizeof quad);
         quad ^= flips;
-        quad_lay(to, quad);
+        quad_word(to, quad);
         const uint32_t halves = (quad & 0x00ff00ff) + (quad >> 8 & 0x00ff00ff);
         sum += (halves & 0xffff) + (halves >> 16);
     }
@@ -160,7 +160,7 @@ static int32_t dot_lay(void *row, const void *a, bool is_signed, int64_t k)
     quad = 0;
     for (int64_t r = 0; i + r < k; r++)
         quad |= (uint32_t)(from[i + r] ^ (uint8_t)flips) << (8 * r);
-    quad_lay(to, quad);
+    quad_word(to, quad);
     for (; quad; quad >>= 8)
         sum += quad & 0xff;
     return (int32_t)sum;

@@ -321,13 +321,13 @@ struct quantize_kernels {
     /* A row of a in the form that is multiplied, 4-byte aligned; rows follow each other at this distance. Returns the
      * sum of what was laid. */
     size_t (*dot_row_bytes)(int64_t k);
-    int32_t (*dot_lay)(void *row, const void *a, bool is_signed, int64_t k);
+    int32_t (*dot_pack_row)(void *row, const void *a, bool is_signed, int64_t k);
     /* Splits as gemm->run does, in units of dot_step columns. */
     int64_t dot_step;
     void (*dot)(int64_t m, int64_t n, int64_t k, const void *a, const void *packed, int32_t *c, int64_t ldc,
                 int64_t n_from, int64_t n_to);
-    /* Convolutions. Pixels lie in quads, four bytes of each next to each other: to[4 i + r] = rows[r][i step] ^ flip. */
-    void (*slide_lay)(void *to, const void *const rows[4], int64_t step, uint8_t flip, int64_t n);
+    /* Convolutions. Pixels lie in quads, four bytes of each together: to[4 i + r] = rows[r][i step] ^ flip. */
+    void (*slide_pixels)(void *to, const void *const rows[4], int64_t step, uint8_t flip, int64_t n);
     /* Weights of `rows` output channels, `quads` quads each; [from, from + n) of one row: w is [n][4]. */
     size_t (*slide_pack_bytes)(int64_t rows, int64_t quads);
     void (*slide_pack)(void *packed, int64_t quads, int64_t row, int64_t from, int64_t n, const int8_t *w);

@@ -2,8 +2,8 @@
  * kernels.c - one family of one level: the tables, and what is compiled for them.
  *
  * The build compiles this file once per family and level: with -DKERNELS_FAMILY_gemm (convolve, ...) and
- * -DKERNELS_LEVEL=base (no -march), v3 (x86-64-v3), v4 (x86-64-v4, 512-bit vectors) or v4_vnni, and with -O3 -ffp-contract=fast
- * -fno-math-errno -fno-trapping-math -fno-lto. The Makefile says which families a level compiles for itself; the others
+ * -DKERNELS_LEVEL=base (no -march), v3 (x86-64-v3), v4 (x86-64-v4, 512-bit vectors) or v4_vnni, and with -O3
+ * -ffp-contract=fast -fno-math-errno -fno-trapping-math -fno-lto. The Makefile says which families a level compiles for itself; the others
  * it borrows (pick.c). All functions are static; the object exports the one symbol kernels_<family>_<level>. The same
  * arithmetic everywhere, so a level differs from another in rounding only: by the number of partial sums
  * and by whether multiply and add are one operation.
@@ -102,10 +102,10 @@ const struct quantize_kernels TABLE(quantize) = {
     .dot_pack_bytes = dot_pack_bytes,
     .dot_pack = dot_pack,
     .dot_row_bytes = dot_row_bytes,
-    .dot_lay = dot_lay,
+    .dot_pack_row = dot_pack_row,
     .dot_step = PANEL,
     .dot = dot,
-    .slide_lay = quad_interleave,
+    .slide_pixels = quad_interleave,
     .slide_pack_bytes = slide_pack_bytes,
     .slide_pack = slide_pack,
     .slide_step = SLIDE_ROWS,

@@ -11,15 +11,15 @@
  *                 SLIDE_VECTORS loads, SLIDE_ROWS broadcasts, their products
  *
  * Depthwise (slide_one) there are no channels to add up: a quad is four neighbours in a row of one channel, and with
- * VNNI two shuffles make the windows of a vector of pixels. Strides are the caller's, who lays down each phase of a stride
- * by itself; depthwise, steps of 1 and 2 are quick. Sums wrap at 32 bits and have no rounding.
+ * VNNI two shuffles make the windows of a vector of pixels. Strides are the caller's, who lays down each phase of a
+ * stride by itself; depthwise, steps of 1 and 2 are quick. Sums wrap at 32 bits and have no rounding.
  */
 #ifndef KERNEL_SLIDE_H
 #define KERNEL_SLIDE_H
 
 #include "kernel/dot.h"
 
-#if MANY_REGISTERS && defined(__AVX512VNNI__)
+#if MANY_REGISTERS && QUAD_INSTRUCTION
 enum { SLIDE_ROWS = 8, SLIDE_VECTORS = 3 };
 #elif MANY_REGISTERS
 enum { SLIDE_ROWS = 8, SLIDE_VECTORS = 2 };
@@ -37,7 +37,7 @@ static void slide_pack(void *packed, int64_t quads, int64_t row, int64_t from, i
     int32_t *to = packed;
     to += (row / SLIDE_ROWS * quads + from) * QUAD_PARTS * SLIDE_ROWS + row % SLIDE_ROWS;
     for (int64_t i = 0; i < n; i++, to += QUAD_PARTS * SLIDE_ROWS, w += 4) {
-#if defined(__AVX512VNNI__)
+#if QUAD_INSTRUCTION
         memcpy(to, w, sizeof *to);
 #else
         to[0] = (int32_t)((uint32_t)(uint16_t)w[0] | (uint32_t)(uint16_t)w[2] << 16);
@@ -138,7 +138,7 @@ INLINED uvec slide_lanes(const uint8_t *x, int64_t step, const int64_t *offsets,
     return sums;
 }
 
-#if defined(__AVX512VNNI__)
+#if QUAD_INSTRUCTION
 /* step is a constant wherever this is inlined. */
 INLINED uvec slide_windows(const uint8_t *x, int step, const int64_t *offsets, const int8_t *w, int64_t quads)
 {
@@ -162,7 +162,7 @@ static void slide_one(int32_t *c, const void *x, int64_t step, const int64_t *of
     for (int64_t i = 0; i < n; i += WIDTH, from += step * WIDTH) {
         const int64_t some = n - i < WIDTH ? n - i : WIDTH;
         uvec sums;
-#if defined(__AVX512VNNI__)
+#if QUAD_INSTRUCTION
         if (step == 1)
             sums = slide_windows(from, 1, offsets, w, quads);
         else if (step == 2)

@@ -478,12 +478,14 @@ INLINED ivec dot_pairs(pairs a, pairs b)
 }
 
 /* Four neighbours along a sum lie in one lane, as bytes: unsigned numbers on one side, signed ones on the other. One
- * instruction multiplies and adds them all (VNNI), and nothing saturates. Without it they are widened: QUAD_PARTS pairs of
- * int16 in a lane, the first and third byte, the second and fourth. Whoever is broadcast lies widened already. */
+ * instruction multiplies and adds them all (VNNI), and nothing saturates. Without it they are widened: QUAD_PARTS pairs
+ * of int16 in a lane, the first and third byte, the second and fourth. Whoever is broadcast lies widened already. */
 #if defined(__AVX512VNNI__)
+#define QUAD_INSTRUCTION 1
 enum { QUAD_PARTS = 1 };
 typedef ivec quad_part;
 #else
+#define QUAD_INSTRUCTION 0
 enum { QUAD_PARTS = 2 };
 typedef pairs quad_part;
 #endif

@@ -27,8 +27,8 @@
  * With com.microsoft's channels_last the picture is turned into planes in scratch first, and what comes
  * out is turned back: two walks over bytes, next to sums over all channels of a group for each.
  *
- * Items come one after the other; of each, work is split over words of channels, then over groups, stretches of rows and
- * output channels. Thread: loader, then the session's holder with its team.
+ * Items come one after the other; of each, work is split over words of channels, then over groups, stretches of rows
+ * and output channels. Thread: loader, then the session's holder with its team.
  */
 #include <string.h>
 
@@ -68,14 +68,14 @@ struct qconv {
     bool channels_last;
 };
 
-/* How a group's weights lie in quads, in this order: parts, words of channels, taps. Depthwise: parts, rows of taps, and
- * of each row its neighbours by fours, or one by one where they are `apart`. */
+/* How a group's weights lie in quads, in this order: parts, words of channels, taps. Depthwise: parts, rows of taps,
+ * and of each row its neighbours by fours, or one by one where they are dilated. */
 struct form {
     int64_t rows, channels, taps, words; /* of a group; taps of one channel */
     int64_t lines, line, line_quads;     /* depthwise: rows of taps, taps of each, quads of each */
     int64_t quads;
     int parts;
-    bool depthwise, apart;
+    bool depthwise, dilated;
 };
 
 /* One axis of a laid picture: its phases, one for each rest of a tap's place by the stride that there is. */
@@ -190,9 +190,9 @@ static struct form form_of(const struct qconv *conv, const struct tensor *w, con
                      .lines = g->kernel[0] * g->kernel[1],
                      .line = g->kernel[2],
                      .parts = parts,
-                     .apart = g->dilation[2] != 1};
+                     .dilated = g->dilation[2] != 1};
     f.depthwise = f.channels == 1 && f.taps > 1;
-    f.line_quads = f.apart ? f.line : (f.line + 3) / 4;
+    f.line_quads = f.dilated ? f.line : (f.line + 3) / 4;
     f.quads = parts * (f.depthwise ? f.lines * f.line_quads : f.words * f.taps);
     return f;
 }
@@ -255,7 +255,7 @@ static void pack_flush(struct pack_row *p)
     p->n = 0;
 }
 
-/* A quad of up to four weights, `stride` bytes apart. */
+/* A quad of up to four weights, `stride` bytes dilated. */
 static void pack_quad(struct pack_row *p, const uint8_t *from, int64_t stride, int64_t n, int part)
 {
     int8_t *to = p->quads[p->n];
@@ -272,7 +272,7 @@ static void pack_quad(struct pack_row *p, const uint8_t *from, int64_t stride, i
 static void pack_row(struct pack_row *p)
 {
     const struct form *f = p->form;
-    const int64_t step = f->apart ? 1 : 4;
+    const int64_t step = f->dilated ? 1 : 4;
     for (int part = 0; part < f->parts; part++) {
         for (int64_t line = 0; f->depthwise && line < f->lines; line++)
             for (int64_t t = 0; t < f->line; t += step)
@@ -432,7 +432,7 @@ static bool shape_depthwise(struct step *step, struct qconv_plan *plan, int64_t 
     for (int64_t q = 0; q < f->quads; q++) {
         const int64_t line = q / f->line_quads % f->lines, d = line / g->kernel[1], h = line % g->kernel[1];
         offsets[q] = (d * g->dilation[0] * plan->padded[1] + h * g->dilation[1]) * plan->padded[2] +
-                     q % f->line_quads * (f->apart ? g->dilation[2] : 4);
+                     q % f->line_quads * (f->dilated ? g->dilation[2] : 4);
     }
     return true;
 }
@@ -629,7 +629,7 @@ static void row_seen(const struct qconv_plan *plan, int axis, int64_t begin, int
 }
 
 /* One row of one phase for four channels. */
-static void lay_row(const struct qconv_work *work, const uint8_t *const rows[4], int64_t begin, uint8_t *to)
+static void picture_row(const struct qconv_work *work, const uint8_t *const rows[4], int64_t begin, uint8_t *to)
 {
     const struct qconv_plan *plan = work->plan;
     const int64_t stride = plan->g.stride[2];
@@ -640,12 +640,12 @@ static void lay_row(const struct qconv_work *work, const uint8_t *const rows[4],
         return;
     for (int i = 0; i < 4; i++)
         at[i] = rows[i] + begin + first * stride;
-    work->step->kernels->quantize->slide_lay(to + 4 * first, at, stride, plan->x_signed ? 0x80 : 0, last - first);
+    work->step->kernels->quantize->slide_pixels(to + 4 * first, at, stride, plan->x_signed ? 0x80 : 0, last - first);
 }
 
 /* One phase of four channels. */
-static void lay_phase(const struct qconv_work *work, const uint8_t *const planes[4], const int64_t begin[3],
-                      uint8_t *to)
+static void picture_phase(const struct qconv_work *work, const uint8_t *const planes[4], const int64_t begin[3],
+                          uint8_t *to)
 {
     const struct qconv_plan *plan = work->plan;
     const struct geometry *g = &plan->g;
@@ -656,7 +656,7 @@ static void lay_phase(const struct qconv_work *work, const uint8_t *const planes
         for (int64_t h = h_from; h < h_to; h++) {
             const int64_t at = ((begin[0] + d * g->stride[0]) * g->in[1] + begin[1] + h * g->stride[1]) * g->in[2];
             const uint8_t *const rows[4] = {planes[0] + at, planes[1] + at, planes[2] + at, planes[3] + at};
-            lay_row(work, rows, begin[2], to + 4 * (d * plan->axes[1].pitch + h) * plan->axes[2].pitch);
+            picture_row(work, rows, begin[2], to + 4 * (d * plan->axes[1].pitch + h) * plan->axes[2].pitch);
         }
 }
 
@@ -670,7 +670,7 @@ static bool lies_whole(const struct qconv_plan *plan)
     return whole;
 }
 
-static void lay_word(const struct qconv_work *work, int64_t group, int64_t word)
+static void picture_word(const struct qconv_work *work, int64_t group, int64_t word)
 {
     const struct qconv_plan *plan = work->plan;
     const struct form *f = &plan->form;
@@ -683,7 +683,7 @@ static void lay_word(const struct qconv_work *work, int64_t group, int64_t word)
     }
     if (lies_whole(plan)) {
         const void *const all[4] = {planes[0], planes[1], planes[2], planes[3]};
-        work->step->kernels->quantize->slide_lay(to, all, 1, flip, plan->cells);
+        work->step->kernels->quantize->slide_pixels(to, all, 1, flip, plan->cells);
         return;
     }
     const struct phases *a = plan->axes;
@@ -692,16 +692,16 @@ static void lay_word(const struct qconv_work *work, int64_t group, int64_t word)
     for (int64_t i = 0; i < a[0].n * a[1].n * a[2].n; i++, to += 4 * cells) {
         const int64_t begin[3] = {a[0].first[i / a[2].n / a[1].n], a[1].first[i / a[2].n % a[1].n],
                                   a[2].first[i % a[2].n]};
-        lay_phase(work, planes, begin, to);
+        picture_phase(work, planes, begin, to);
     }
 }
 
-static void lay_words(void *arg, int64_t from, int64_t to, int member)
+static void picture_words(void *arg, int64_t from, int64_t to, int member)
 {
     const struct qconv_work *work = arg;
     (void)member;
     for (int64_t i = from; i < to; i++)
-        lay_word(work, i / work->plan->form.words, i % work->plan->form.words);
+        picture_word(work, i / work->plan->form.words, i % work->plan->form.words);
 }
 
 /* Some channels of a group, a tile of their pixels. */
@@ -727,7 +727,7 @@ static void slide_unit(const struct qconv_work *work, int64_t group, int64_t uni
 }
 
 /* One channel with its padding. */
-static void lay_plane(const struct qconv_work *work, const uint8_t *x, uint8_t *plane)
+static void picture_plane(const struct qconv_work *work, const uint8_t *x, uint8_t *plane)
 {
     const struct qconv_plan *plan = work->plan;
     const struct geometry *g = &plan->g;
@@ -770,7 +770,7 @@ static void depthwise_group(const struct qconv_work *work, int64_t group, char *
     int32_t *sums = (int32_t *)(void *)(area + plan->plane_bytes);
     uint8_t *bytes = plane + plan->plane_bytes + plan->sums_bytes;
     const char *weights = work->weights + plan->group_bytes * (size_t)group;
-    lay_plane(work, work->x + group * plan->pixels_in, plane);
+    picture_plane(work, work->x + group * plan->pixels_in, plane);
     for (int64_t row = 0; row < f->rows; row++)
         for (int64_t i = 0; i < plan->down * plan->across; i++) {
             const struct tile tile = tile_of(plan, i);
@@ -802,7 +802,7 @@ static void qconv_item(struct qconv_work *work, struct percept_team *team)
     const struct form *f = &plan->form;
     int64_t units = plan->group;
     if (!f->depthwise) {
-        team_split(team, plan->group * f->words, 1 + WALK_GRAIN / (4 * plan->cells + 1), lay_words, work);
+        team_split(team, plan->group * f->words, 1 + WALK_GRAIN / (4 * plan->cells + 1), picture_words, work);
         units *= plan->down * plan->across * plan->units_of_channels;
     }
     team_split(team, units, 1, qconv_units, work);

@@ -12,8 +12,9 @@
  * it. Sums are exact modulo 2^32.
  *
  * The left side is laid as unsigned numbers in scratch, the right side packed as signed ones, and zero points are left
- * over:  sum (a - u) (b - z) = sum a b - u sum b - z sum (a - u).  The sums of b lie behind each packed matrix. A constant
- * right side is packed when the model is opened; otherwise it is packed into scratch at every run. Scales and zero points are small and read
+ * over:  sum (a - u) (b - z) = sum a b - u sum b - z sum (a - u).  The sums of b lie behind each packed matrix. A
+ * constant right side is packed when the model is opened; otherwise it is packed into scratch at every run. Scales and
+ * zero points are small and read
  * at every run, constant or not. One per tensor, per row (left side), per column (right side), or
  * both for each matrix of a stack.
  *
@@ -373,7 +374,7 @@ static const int32_t *column_sums(const struct qproduct_work *work, int64_t matr
 }
 
 /* A column of the transposed left side. */
-static int32_t lay_column(const struct qproduct_work *work, char *a, int64_t row)
+static int32_t left_column(const struct qproduct_work *work, char *a, int64_t row)
 {
     enum { PIECE = 256 };
     const struct qproduct_plan *plan = work->plan;
@@ -384,21 +385,22 @@ static int32_t lay_column(const struct qproduct_work *work, char *a, int64_t row
         const int64_t n = plan->k - at < PIECE ? plan->k - at : PIECE;
         for (int64_t i = 0; i < n; i++)
             piece[i] = work->a8[(at + i) * plan->m + row];
-        sum += (uint32_t)kernels->dot_lay(a + kernels->dot_row_bytes(at), piece, work->a_signed, n);
+        sum += (uint32_t)kernels->dot_pack_row(a + kernels->dot_row_bytes(at), piece, work->a_signed, n);
     }
     return (int32_t)sum;
 }
 
-static void lay_rows(void *arg, int64_t from, int64_t to, int member)
+static void left_rows(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct qproduct_work *work = arg;
     const struct qproduct_plan *plan = work->plan;
     for (int64_t row = from; row < to; row++) {
         char *a = work->a + plan->row_bytes * (size_t)row;
-        const int32_t sum = work->product->trans_a ? lay_column(work, a, row)
-                                                   : work->step->kernels->quantize->dot_lay(a, work->a8 + row * plan->k,
-                                                                                            work->a_signed, plan->k);
+        const int32_t sum =
+            work->product->trans_a
+                ? left_column(work, a, row)
+                : work->step->kernels->quantize->dot_pack_row(a, work->a8 + row * plan->k, work->a_signed, plan->k);
         work->sums[row] = (int32_t)((uint32_t)sum - (uint32_t)plan->k * row_zero(work, row));
     }
 }
@@ -573,7 +575,7 @@ static bool qproduct_run(struct step *step, struct run_env *env, struct percept_
         work.a8 = a8;
     }
     make_columns(&work);
-    team_split(env->team, plan->rows, 1 + WALK_GRAIN / (plan->k + 1), lay_rows, &work);
+    team_split(env->team, plan->rows, 1 + WALK_GRAIN / (plan->k + 1), left_rows, &work);
     product_run(&plan->cut, env->team, multiply_part, &work);
     return true;
 }

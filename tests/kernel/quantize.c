@@ -240,10 +240,11 @@ static void lay(const struct dot_case *c, int64_t row)
 {
     const size_t each = level->quantize->dot_row_bytes(c->k);
     uint32_t want = 0;
-    const int32_t got = level->quantize->dot_lay(c->rows + each * (size_t)row, c->a + row * c->k, c->a_signed, c->k);
+    const int32_t got =
+        level->quantize->dot_pack_row(c->rows + each * (size_t)row, c->a + row * c->k, c->a_signed, c->k);
     for (int64_t p = 0; p < c->k; p++)
         want += (uint32_t)as_left(c->a, row * c->k + p, c->a_signed);
-    FAIL_UNLESS((uint32_t)got == want, "dot_lay k %ld signed %d: sum %d, want %d", (long)c->k, c->a_signed, got,
+    FAIL_UNLESS((uint32_t)got == want, "dot_pack_row k %ld signed %d: sum %d, want %d", (long)c->k, c->a_signed, got,
                 (int32_t)want);
 }
 
@@ -402,7 +403,7 @@ END_TEST
 
 /* --- convolutions ------------------------------------------------------------------------------------------------- */
 
-static void check_slide_lay(int64_t n, int64_t step, uint8_t flip)
+static void check_slide_pixels(int64_t n, int64_t step, uint8_t flip)
 {
     const int64_t reach = n ? (n - 1) * step + 1 : 0;
     const void *rows[4];
@@ -413,21 +414,21 @@ static void check_slide_lay(int64_t n, int64_t step, uint8_t flip)
             row[i] = (uint8_t)draw();
         rows[r] = row;
     }
-    level->quantize->slide_lay(to, rows, step, flip, n);
+    level->quantize->slide_pixels(to, rows, step, flip, n);
     for (int64_t i = 0; i < 4 * n; i++) {
         const uint8_t want = ((const uint8_t *)rows[i % 4])[i / 4 * step] ^ flip;
-        FAIL_UNLESS(to[i] == want, "slide_lay n %ld step %ld: %d at %ld, want %d", (long)n, (long)step, to[i], (long)i,
-                    want);
+        FAIL_UNLESS(to[i] == want, "slide_pixels n %ld step %ld: %d at %ld, want %d", (long)n, (long)step, to[i],
+                    (long)i, want);
     }
     release();
 }
 
-START_TEST(slide_lay_interleaves_four_rows)
+START_TEST(slide_pixels_interleaves_four_rows)
 {
     begin(_i);
     for (int64_t step = 1; step <= 4; step++)
         for (int64_t n = 0; n < 70; n++)
-            check_slide_lay(n, step, (uint8_t)(n % 2 ? 0x80 : 0));
+            check_slide_pixels(n, step, (uint8_t)(n % 2 ? 0x80 : 0));
 }
 END_TEST
 
@@ -557,7 +558,7 @@ Suite *kernel_quantize_suite(void)
     fixture_add(suite, "dot_wraps_at_32_bits_and_nowhere_else", dot_wraps_at_32_bits_and_nowhere_else);
     fixture_add(suite, "dot_pack_fills_up_with_zeros", dot_pack_fills_up_with_zeros);
     fixture_add(suite, "dot_pack_of_ranges_is_that_of_the_whole", dot_pack_of_ranges_is_that_of_the_whole);
-    fixture_add(suite, "slide_lay_interleaves_four_rows", slide_lay_interleaves_four_rows);
+    fixture_add(suite, "slide_pixels_interleaves_four_rows", slide_pixels_interleaves_four_rows);
     fixture_add(suite, "slide_sums_what_its_taps_see", slide_sums_what_its_taps_see);
     fixture_add(suite, "slide_one_sums_fours_of_a_row", slide_one_sums_fours_of_a_row);
     return suite;
