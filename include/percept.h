@@ -117,7 +117,7 @@ struct percept_budget {
 struct percept_options {
     size_t size;
     const char *level;          /* of kernels: "base", "v3", "v4", "v4+vnni"; NULL: the best this CPU runs */
-    const char *precision;      /* "exact" (NULL) or "fast" */
+    const char *precision;      /* "exact" (NULL), "fast" or "bf16" */
     size_t memory_limit_bytes;  /* of one session's tensors; 0: 4 GiB */
     enum percept_region region; /* where packed weights live */
     const char *region_prefix;  /* of names under /dev/shm; NULL: "perceptd" */

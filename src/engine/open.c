@@ -41,13 +41,18 @@ static bool choose_level(struct percept_model *model, const struct percept_optio
         return err_set(err, ERR_CONFIG, "this processor has no level of kernels '%s'; it has %s", options->level,
                        names);
     }
-    const bool fast = options->precision && strcmp(options->precision, "fast") == 0;
-    if (options->precision && !fast && strcmp(options->precision, "exact") != 0)
-        return err_set(err, ERR_UNSUPPORTED, "precision '%s' is not served; exact and fast are", options->precision);
-    model->precision = fast ? PRECISION_FAST : PRECISION_EXACT;
+    static const char *const precisions[] = {
+        [PRECISION_EXACT] = "exact", [PRECISION_FAST] = "fast", [PRECISION_BF16] = "bf16"};
+    enum precision precision = PRECISION_EXACT;
+    while (options->precision && precision <= PRECISION_BF16 && strcmp(options->precision, precisions[precision]) != 0)
+        precision++;
+    if (precision > PRECISION_BF16)
+        return err_set(err, ERR_UNSUPPORTED, "precision '%s' is not served; exact, fast and bf16 are",
+                       options->precision);
+    model->precision = precision;
     model->independent = options->batch_independent;
     model->description.batch_reason = "it works with one item alone, or at lengths that were not tried";
-    model->description.precision = fast ? "fast" : "exact";
+    model->description.precision = precisions[precision];
     model->description.level = model->kernels->name;
     model->budget = options->budget;
     model->members = team_most();

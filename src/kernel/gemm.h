@@ -18,6 +18,9 @@
  * matrix is the common case of serving) a tile takes more panels instead, so that there are always
  * about as many independent chains as hide the latency of a multiply-add. Whatever the tile, an element
  * is summed over k ascending, in the parts of parts.h: bits depend neither on m nor on how columns were split.
+ *
+ * Everything is there twice: with weights as they are, and rounded to bfloat16: half as many bytes, widened as they
+ * are loaded, for products that wait for their weights, as a vector times a large matrix does.
  */
 #ifndef KERNEL_GEMM_H
 #define KERNEL_GEMM_H
@@ -102,11 +105,60 @@ static void gemm_pack(void *packed, const void *b, int64_t k, int64_t n, int64_t
     }
 }
 
+/* --- weights of 16 bits ------------------------------------------------------------------------------------------- */
+
+/* A row of a panel is one vector of words: the first WIDTH columns in the low halves, the others in the high ones. So
+ * widening is a shift, or a mask. */
+static size_t bf16_pack_bytes(int64_t k, int64_t n)
+{
+    return gemm_pack_bytes(k, n) / 2;
+}
+
+/* To the nearest, half to even; what is finite stays finite, a NaN one. */
+INLINED uvec bf16_rounded(vec x)
+{
+    const uvec bits = (uvec)x, up = bits + 0x7fff + (bits >> 16 & 1);
+    const uvec finite = (uvec)((bits & 0x7f800000) != 0x7f800000), over = (uvec)((up & 0x7f800000) == 0x7f800000);
+    const uvec special = (bits >> 16) | ((uvec)is_nan(x) & 0x40), cut = bits >> 16;
+    return (finite & ((over & cut) | (~over & (up >> 16)))) | (~finite & special);
+}
+
+/* Floats are packed some rows of a panel at a time. */
+static void bf16_pack(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k, int64_t stride_n,
+                      const float *scale)
+{
+    enum { ROWS = 4 * WIDTH };
+    float piece[ROWS * PANEL];
+    char *to = packed;
+    for (int64_t j = 0; j < n; j += PANEL)
+        for (int64_t i = 0; i < k; i += ROWS) {
+            const char *from = (const char *)b + (j * stride_n + i * stride_k) * (int64_t)sizeof(float);
+            const int64_t rows = k - i < ROWS ? k - i : ROWS, columns = n - j < PANEL ? n - j : PANEL;
+            gemm_pack(piece, from, rows, columns, stride_k, stride_n, scale ? scale + j : NULL);
+            for (int64_t at = 0; at < rows * PANEL; at += PANEL, to += sizeof(uvec)) {
+                const uvec both = bf16_rounded(load(piece + at)) | bf16_rounded(load(piece + at + WIDTH)) << 16;
+                memcpy(to, &both, sizeof both);
+            }
+        }
+}
+
+/* Half `half` of the row of a panel that begins `index` weights from b on. */
+INLINED vec gemm_weights(const char *b, int64_t index, int half, bool bf16)
+{
+    uvec both;
+    if (!bf16)
+        return load((const float *)(const void *)b + index + half * WIDTH);
+    memcpy(&both, b + 2 * index, sizeof both);
+    return (vec)(half ? both & 0xffff0000 : both << 16);
+}
+
+/* --- multiplying -------------------------------------------------------------------------------------------------- */
+
 /* One call's arguments, as the tiles need them. */
 struct gemm_call {
     const float *a;
     int64_t lda;
-    const float *packed;
+    const char *packed;
     float *c;
     int64_t ldc, n, k;
     const struct epilogue *epilogue;
@@ -145,13 +197,13 @@ INLINED void gemm_finish(const struct gemm_call *call, int rows, int vectors, co
 }
 
 /* One of k: a column of the block times a row of the panels. */
-INLINED void gemm_products(int rows, int vectors, const float *a, int64_t lda, const float *b, int64_t panel_step,
-                           vec *sums)
+INLINED void gemm_products(int rows, int vectors, bool bf16, const float *a, int64_t lda, const char *b, int64_t from,
+                           int64_t panel_step, vec *sums)
 {
     vec w[2 * GEMM_PANELS];
     UNROLL
     for (int v = 0; v < vectors; v++)
-        w[v] = load(b + v / 2 * panel_step + v % 2 * WIDTH);
+        w[v] = gemm_weights(b, from + v / 2 * panel_step, v % 2, bf16);
     UNROLL
     for (int r = 0; r < rows; r++) {
         const vec x = splat(a[r * lda]);
@@ -161,14 +213,15 @@ INLINED void gemm_products(int rows, int vectors, const float *a, int64_t lda, c
     }
 }
 
-/* All of k for `rows` rows and `panels` panels: both are constants wherever this is inlined. */
-INLINED void gemm_tile(const struct gemm_call *call, int rows, int panels, int64_t row, int64_t column,
+/* All of k for `rows` rows and `panels` panels: these and bf16 are constants wherever this is inlined. */
+INLINED void gemm_tile(const struct gemm_call *call, int rows, int panels, bool bf16, int64_t row, int64_t column,
                        struct parts *parts)
 {
     const int vectors = 2 * panels;
     const int64_t k = call->k, lda = call->lda, panel_step = k * PANEL;
     const float *a = call->a + row * lda;
-    const float *b = call->packed + column * k;
+    const int64_t size = bf16 ? 2 : 4;
+    const char *b = call->packed + column * k * size;
     vec sums[2 * GEMM_ROWS];
     UNROLL
     for (int i = 0; i < rows * vectors; i++)
@@ -176,55 +229,76 @@ INLINED void gemm_tile(const struct gemm_call *call, int rows, int panels, int64
     parts_begin(parts);
     int64_t left = k;
     for (; left > PART; left -= PART, a += PART) {
-        for (int i = 0; i < PART; i += GEMM_STRIDE, b += GEMM_STRIDE * PANEL) {
+        for (int i = 0; i < PART; i += GEMM_STRIDE, b += GEMM_STRIDE * PANEL * size) {
             UNROLL
             for (int j = 0; j < GEMM_STRIDE; j++)
-                gemm_products(rows, vectors, a + i + j, lda, b + j * PANEL, panel_step, sums);
+                gemm_products(rows, vectors, bf16, a + i + j, lda, b, j * PANEL, panel_step, sums);
         }
         parts_add(parts, rows * vectors, sums);
     }
-    for (int64_t i = 0; i < left; i++, b += PANEL)
-        gemm_products(rows, vectors, a + i, lda, b, panel_step, sums);
+    for (int64_t i = 0; i < left; i++, b += PANEL * size)
+        gemm_products(rows, vectors, bf16, a + i, lda, b, 0, panel_step, sums);
     parts_end(parts, rows * vectors, sums);
     gemm_finish(call, rows, vectors, sums, row, column);
 }
 
-INLINED void gemm_rows(const struct gemm_call *call, int rows, int64_t row, int64_t from, int64_t to)
+INLINED void gemm_rows(const struct gemm_call *call, int rows, bool bf16, int64_t row, int64_t from, int64_t to)
 {
     const int panels = gemm_panels(rows);
     struct parts parts;
     int64_t column = from;
     for (; panels > 1 && to - column > (panels - 1) * PANEL; column += panels * PANEL)
-        gemm_tile(call, rows, panels, row, column, &parts);
+        gemm_tile(call, rows, panels, bf16, row, column, &parts);
     for (; column < to; column += PANEL)
-        gemm_tile(call, rows, 1, row, column, &parts);
+        gemm_tile(call, rows, 1, bf16, row, column, &parts);
 }
 
 #define GEMM_HEIGHT(ROWS)                                                                                              \
     static __attribute__((noinline)) void gemm_rows_##ROWS(const struct gemm_call *call, int64_t row, int64_t from,    \
                                                            int64_t to)                                                 \
     {                                                                                                                  \
-        gemm_rows(call, ROWS, row, from, to);                                                                          \
+        gemm_rows(call, ROWS, false, row, from, to);                                                                   \
+    }                                                                                                                  \
+    static __attribute__((noinline)) void bf16_rows_##ROWS(const struct gemm_call *call, int64_t row, int64_t from,    \
+                                                           int64_t to)                                                 \
+    {                                                                                                                  \
+        gemm_rows(call, ROWS, true, row, from, to);                                                                    \
     }
 
 GEMM_HEIGHTS(GEMM_HEIGHT)
 
+#define CASE(OF, ROWS)                                                                                                 \
+    case ROWS:                                                                                                         \
+        OF##_rows_##ROWS(call, row, from, to);                                                                         \
+        break;
+#define GEMM_CASE(ROWS) CASE(gemm, ROWS)
+#define BF16_CASE(ROWS) CASE(bf16, ROWS)
+
 static void gemm_block(const void *call, int64_t rows, int64_t row, int64_t from, int64_t to)
 {
     switch (rows) {
-#define CASE(ROWS)                                                                                                     \
-    case ROWS:                                                                                                         \
-        gemm_rows_##ROWS(call, row, from, to);                                                                         \
-        break;
-        GEMM_HEIGHTS(CASE)
-#undef CASE
+        GEMM_HEIGHTS(GEMM_CASE)
     default:
         break;
     }
 }
 
-static void gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const void *packed, float *c,
-                 int64_t ldc, const struct epilogue *epilogue, int64_t n_from, int64_t n_to)
+static void bf16_block(const void *call, int64_t rows, int64_t row, int64_t from, int64_t to)
+{
+    switch (rows) {
+        GEMM_HEIGHTS(BF16_CASE)
+    default:
+        break;
+    }
+}
+
+#undef CASE
+#undef GEMM_CASE
+#undef BF16_CASE
+
+INLINED void gemm_run(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const void *packed, float *c,
+                      int64_t ldc, const struct epilogue *epilogue, int64_t n_from, int64_t n_to, int64_t size,
+                      gemm_visit *block)
 {
     const struct gemm_call call = {.a = a,
                                    .lda = lda,
@@ -235,8 +309,19 @@ static void gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, c
                                    .k = k,
                                    .epilogue = epilogue,
                                    .bounds = bounds_of(epilogue)};
-    const int64_t panel_bytes = (k > 0 ? k : 1) * PANEL * (int64_t)sizeof(float);
-    gemm_blocks(m, n_from, n_to, panel_bytes, gemm_block, &call);
+    gemm_blocks(m, n_from, n_to, (k > 0 ? k : 1) * PANEL * size, block, &call);
+}
+
+static void gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const void *packed, float *c,
+                 int64_t ldc, const struct epilogue *epilogue, int64_t n_from, int64_t n_to)
+{
+    gemm_run(m, n, k, a, lda, packed, c, ldc, epilogue, n_from, n_to, 4, gemm_block);
+}
+
+static void bf16(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const void *packed, float *c,
+                 int64_t ldc, const struct epilogue *epilogue, int64_t n_from, int64_t n_to)
+{
+    gemm_run(m, n, k, a, lda, packed, c, ldc, epilogue, n_from, n_to, 2, bf16_block);
 }
 
 #endif

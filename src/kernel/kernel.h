@@ -154,7 +154,8 @@ static inline float neutral_of(enum reduce op)
 /* What a result may cost in accuracy: part of every choice of an algorithm. */
 enum precision {
     PRECISION_EXACT = 0, /* of max|y|: 3e-6, or as much as a chain of multiply-adds in float */
-    PRECISION_FAST       /* 2e-5 */
+    PRECISION_FAST,      /* 2e-5 */
+    PRECISION_BF16       /* 5e-3: weights may be rounded to bfloat16 */
 };
 
 /*
@@ -224,6 +225,9 @@ struct gemm_kernels {
      * and k_to are multiples of block, or k_to is k; n_from and n_to as run's. */
     void (*narrow_widen)(float *to, const void *packed, int bits, int64_t block, int64_t k, int64_t k_from,
                          int64_t k_to, int64_t n_from, int64_t n_to);
+
+    /* The same of weights rounded to bfloat16 when they are packed: half the bytes. Sums are floats as ever. */
+    const struct gemm_kernels *bf16;
 };
 
 /* Pictures. */

@@ -19,16 +19,22 @@
 #include "kernel/narrow.h"
 #include "kernel/spin.h"
 
+#define THE_SAME                                                                                                       \
+    .width = WIDTH, .step = PANEL, .spin = spin, .narrow_pack_bytes = narrow_pack_bytes, .narrow_pack = narrow_pack,   \
+    .narrow_widen = narrow_widen, .bf16 = &of_bf16
+
+static const struct gemm_kernels of_bf16 = {
+    THE_SAME,
+    .pack_bytes = bf16_pack_bytes,
+    .pack = bf16_pack,
+    .run = bf16,
+};
+
 const struct gemm_kernels TABLE(gemm) = {
-    .width = WIDTH,
+    THE_SAME,
     .pack_bytes = gemm_pack_bytes,
     .pack = gemm_pack,
-    .step = PANEL,
     .run = gemm,
-    .spin = spin,
-    .narrow_pack_bytes = narrow_pack_bytes,
-    .narrow_pack = narrow_pack,
-    .narrow_widen = narrow_widen,
 };
 #endif
 

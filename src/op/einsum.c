@@ -706,8 +706,8 @@ struct einsum_work {
 static void pack_right(const struct einsum_work *work, struct percept_team *team, int64_t item, void *packed)
 {
     const struct stage *s = work->stage;
-    product_pack(work->step->kernels, team, packed, work->b + item * s->k * s->n, s->k, s->n, s->turned ? 1 : s->n,
-                 s->turned ? s->k : 1, NULL);
+    product_pack(work->step->kernels->gemm, team, packed, work->b + item * s->k * s->n, s->k, s->n,
+                 s->turned ? 1 : s->n, s->turned ? s->k : 1, NULL);
 }
 
 static void multiply_part(const struct einsum_work *work, const struct product_part *part, const char *packed)

@@ -47,8 +47,9 @@ struct matmul {
     bool gemm; /* else MatMul */
     bool trans_a, trans_b;
     float alpha, beta;
-    bool packed; /* the right side lives in the packed bytes */
-    bool bias;   /* Gemm's C does too, as a row */
+    bool packed;              /* the right side lives in the packed bytes */
+    enum precision precision; /* of these */
+    bool bias;                /* Gemm's C does too, as a row */
     bool has_c;
     int64_t k, n, matrices; /* of the packed right side */
     int rank;               /* of the constant right side */
@@ -117,6 +118,7 @@ static bool check_constant(struct node_ctx *ctx, struct matmul *matmul, const st
     matmul->n = vector ? 1 : b->dims[b->rank - (matmul->trans_b ? 2 : 1)];
     matmul->matrices = vector ? 1 : tensor_span(b, 0, b->rank - 2);
     matmul->packed = true;
+    matmul->precision = ctx->precision;
     ctx->packed_inputs |= 2u;
     const struct tensor *c = matmul->has_c ? weights_view(ctx, 2) : NULL;
     if (c && row_like(c, matmul->n)) {
@@ -224,27 +226,34 @@ static size_t bias_bytes(const struct matmul *matmul, int64_t n)
     return any ? weights_round((size_t)n * sizeof(float)) : 0;
 }
 
-static size_t matrix_bytes(const struct kernels *kernels, int64_t k, int64_t n)
+/* Constant weights may be narrower than what a run computes. */
+static const struct gemm_kernels *gemm_of(const struct matmul *matmul, const struct kernels *kernels)
 {
-    return weights_round(kernels->gemm->pack_bytes(k, n));
+    return matmul->packed ? weights_gemm(kernels, matmul->precision) : kernels->gemm;
+}
+
+static size_t matrix_bytes(const struct gemm_kernels *gemm, int64_t k, int64_t n)
+{
+    return weights_round(gemm->pack_bytes(k, n));
 }
 
 static size_t matmul_pack_bytes(const struct node_ctx *ctx)
 {
     const struct matmul *matmul = ctx->node->priv;
-    return matmul->packed ? bias_bytes(matmul, matmul->n) +
-                                matrix_bytes(ctx->kernels, matmul->k, matmul->n) * (size_t)matmul->matrices
-                          : 0;
+    return matmul->packed
+               ? bias_bytes(matmul, matmul->n) +
+                     matrix_bytes(gemm_of(matmul, ctx->kernels), matmul->k, matmul->n) * (size_t)matmul->matrices
+               : 0;
 }
 
 /* The matrices one after another. */
-static void pack_matrices(const struct matmul *matmul, const struct kernels *kernels, struct percept_team *team,
+static void pack_matrices(const struct matmul *matmul, const struct gemm_kernels *gemm, struct percept_team *team,
                           const void *b, const float *columns, int64_t matrices, int64_t k, int64_t n, char *to)
 {
     const int64_t stride_k = matmul->trans_b ? 1 : n, stride_n = matmul->trans_b ? k : 1;
-    const size_t each = matrix_bytes(kernels, k, n);
+    const size_t each = matrix_bytes(gemm, k, n);
     for (int64_t i = 0; i < matrices; i++)
-        product_pack(kernels, team, to + each * (size_t)i, (const char *)b + (size_t)(i * k * n) * sizeof(float), k, n,
+        product_pack(gemm, team, to + each * (size_t)i, (const char *)b + (size_t)(i * k * n) * sizeof(float), k, n,
                      stride_k, stride_n, columns ? columns : matmul->fused.scale);
 }
 
@@ -271,8 +280,8 @@ static void matmul_pack(const struct node_ctx *ctx, void *packed)
     const size_t n_bytes = bias_bytes(matmul, matmul->n);
     if (n_bytes)
         pack_bias(matmul, matmul->bias ? weights_view(ctx, 2) : NULL, matmul->n, packed);
-    pack_matrices(matmul, ctx->kernels, NULL, weights_view(ctx, 1)->data, matmul->columns, matmul->matrices, matmul->k,
-                  matmul->n, (char *)packed + n_bytes);
+    pack_matrices(matmul, gemm_of(matmul, ctx->kernels), NULL, weights_view(ctx, 1)->data, matmul->columns,
+                  matmul->matrices, matmul->k, matmul->n, (char *)packed + n_bytes);
 }
 
 /* --- shape -------------------------------------------------------------------------------------------------------- */
@@ -381,7 +390,7 @@ static void choose_way(struct step *step, struct matmul_plan *plan)
         plan->way = plan->stacked ? WAY_BLAS : WAY_LAID;
     plan->cut = plan->way == WAY_BLAS ? product_squares(plan->batch, plan->m, plan->n, plan->k)
                                       : product_packed(step->kernels, plan->batch, plan->m, plan->n, plan->k);
-    step->algorithm = names[plan->way];
+    step->algorithm = plan->way == WAY_PACKED && matmul->precision == PRECISION_BF16 ? "bf16" : names[plan->way];
 }
 
 /* Room for the sides of FusedMatMul that a run turns. A packed one was turned when it was packed. */
@@ -409,8 +418,8 @@ static bool matmul_shape(struct step *step, struct percept_err *err)
         return false;
     choose_way(step, plan);
     if (plan->way == WAY_LAID) {
-        plan->a_at =
-            bias_bytes(matmul, plan->n) + matrix_bytes(step->kernels, plan->k, plan->n) * (size_t)plan->matrices;
+        plan->a_at = bias_bytes(matmul, plan->n) +
+                     matrix_bytes(gemm_of(matmul, step->kernels), plan->k, plan->n) * (size_t)plan->matrices;
         if (!alpha_columns(step->arena, matmul->alpha, plan->n, &plan->columns, err))
             return false;
     }
@@ -431,6 +440,7 @@ struct matmul_work {
     const struct kernels *kernels;
     const struct matmul_plan *plan;
     float alpha; /* OpenBLAS's; elsewhere it is in the right side */
+    const struct gemm_kernels *gemm;
     const float *a, *b;
     const char *packed;
     float *c;
@@ -457,10 +467,9 @@ static void multiply_packed(void *arg, const struct product_part *part, int memb
     struct epilogue epilogue = work->epilogue;
     if (epilogue.residual)
         epilogue.residual += at;
-    work->kernels->gemm->run(part->rows, plan->n, plan->k,
-                             work->a + (a_index(plan, item) * plan->m + part->row) * plan->k, plan->k,
-                             work->packed + work->matrix_bytes * (size_t)b_index(plan, item), work->c + at, plan->n,
-                             &epilogue, part->column, part->column_end);
+    work->gemm->run(part->rows, plan->n, plan->k, work->a + (a_index(plan, item) * plan->m + part->row) * plan->k,
+                    plan->k, work->packed + work->matrix_bytes * (size_t)b_index(plan, item), work->c + at, plan->n,
+                    &epilogue, part->column, part->column_end);
 }
 
 static void multiply_blas(void *arg, const struct product_part *part, int member)
@@ -524,8 +533,8 @@ static void run_gemm(struct step *step, const struct run_env *env)
         blob = step->scratch;
         if (n_bias)
             pack_bias(matmul, matmul->bias ? step->in[2] : NULL, plan->n, step->scratch);
-        pack_matrices(matmul, step->kernels, env->team, step->in[1]->data, plan->columns, plan->matrices, plan->k,
-                      plan->n, (char *)step->scratch + n_bias);
+        pack_matrices(matmul, gemm_of(matmul, step->kernels), env->team, step->in[1]->data, plan->columns,
+                      plan->matrices, plan->k, plan->n, (char *)step->scratch + n_bias);
     }
     float *y = step->out[0]->data;
     const int residual = matmul->fused.residual;
@@ -539,6 +548,7 @@ static void run_gemm(struct step *step, const struct run_env *env)
         .a = matmul->trans_a ? turned_a(step) : step->in[0]->data,
         .packed = blob + n_bias,
         .c = y,
+        .gemm = gemm_of(matmul, step->kernels),
         .epilogue = {.bias = n_bias ? (const float *)(const void *)blob : NULL,
                      .residual = residual >= 0  ? step->in[residual]->data
                                  : plan->spread ? y
@@ -546,7 +556,7 @@ static void run_gemm(struct step *step, const struct run_env *env)
                      .act = matmul->fused.act,
                      .alpha = matmul->fused.alpha,
                      .beta = matmul->fused.beta},
-        .matrix_bytes = matrix_bytes(step->kernels, plan->k, plan->n),
+        .matrix_bytes = matrix_bytes(gemm_of(matmul, step->kernels), plan->k, plan->n),
     };
     product_run(&plan->cut, env->team, multiply_packed, &work);
 }

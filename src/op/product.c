@@ -124,7 +124,7 @@ void product_run(const struct product *product, struct percept_team *team, produ
 /* --- packing ------------------------------------------------------------------------------------------------------ */
 
 struct packing {
-    const struct kernels *kernels;
+    const struct gemm_kernels *gemm;
     char *packed;
     const char *b;
     int64_t k, n, stride_k, stride_n;
@@ -136,16 +136,15 @@ static void pack_pieces(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct packing *p = arg;
-    const int64_t column = from * p->kernels->gemm->step, end = least(to * p->kernels->gemm->step, p->n);
-    p->kernels->gemm->pack(p->packed + p->kernels->gemm->pack_bytes(p->k, column),
-                           p->b + column * p->stride_n * (int64_t)sizeof(float), p->k, end - column, p->stride_k,
-                           p->stride_n, p->scale ? p->scale + column : NULL);
+    const int64_t column = from * p->gemm->step, end = least(to * p->gemm->step, p->n);
+    p->gemm->pack(p->packed + p->gemm->pack_bytes(p->k, column), p->b + column * p->stride_n * (int64_t)sizeof(float),
+                  p->k, end - column, p->stride_k, p->stride_n, p->scale ? p->scale + column : NULL);
 }
 
-void product_pack(const struct kernels *kernels, struct percept_team *team, void *packed, const void *b, int64_t k,
+void product_pack(const struct gemm_kernels *gemm, struct percept_team *team, void *packed, const void *b, int64_t k,
                   int64_t n, int64_t stride_k, int64_t stride_n, const float *scale)
 {
-    struct packing packing = {kernels, packed, b, k, n, stride_k, stride_n, scale};
-    const int64_t step = kernels->gemm->step, each = k * step;
+    struct packing packing = {gemm, packed, b, k, n, stride_k, stride_n, scale};
+    const int64_t step = gemm->step, each = k * step;
     team_split(team, (n + step - 1) / step, 1 + WALK_GRAIN / (each ? each : 1), pack_pieces, &packing);
 }

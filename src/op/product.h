@@ -45,8 +45,8 @@ int64_t product_part(const struct product *product, int64_t from, int64_t to, st
 typedef void product_work(void *arg, const struct product_part *part, int member);
 void product_run(const struct product *product, struct percept_team *team, product_work *work, void *arg);
 
-/* kernels->gemm->pack, shared among the team. Thread: the session's holder. */
-void product_pack(const struct kernels *kernels, struct percept_team *team, void *packed, const void *b, int64_t k,
+/* gemm->pack, shared among the team. Thread: the session's holder. */
+void product_pack(const struct gemm_kernels *gemm, struct percept_team *team, void *packed, const void *b, int64_t k,
                   int64_t n, int64_t stride_k, int64_t stride_n, const float *scale);
 
 #endif

@@ -55,6 +55,7 @@ struct rnn {
     float clip;                             /* 0: none */
     bool batch_first, linear_before_reset, input_forget;
     bool packed;
+    enum precision precision;     /* of packed weights */
     bool quantised;               /* W and R are of 8 bits, [directions][k][gates hidden] */
     const float *wide_w, *wide_r; /* these as LSTM's, until they are packed */
     int64_t declared;             /* hidden_size, or 0 */
@@ -278,6 +279,7 @@ static bool rnn_check(struct node_ctx *ctx, struct percept_err *err)
     if (!weights_fit(rnn, ctx->node, given, err) || (rnn->quantised && !widen_constants(ctx, rnn, given, err)))
         return false;
     rnn->packed = true;
+    rnn->precision = ctx->precision;
     rnn->input = seen(rnn, given[1]).dims[2];
     rnn->hidden = seen(rnn, given[2]).dims[2];
     ctx->packed_inputs |= constants;
@@ -286,24 +288,32 @@ static bool rnn_check(struct node_ctx *ctx, struct percept_err *err)
 
 /* --- pack --------------------------------------------------------------------------------------------------------- */
 
-static struct rnn_blob blob_of(const struct rnn *rnn, const struct kernels *kernels, int64_t input, int64_t hidden)
+/* Constant weights may be narrower than what a run computes. */
+static const struct gemm_kernels *gemm_of(const struct rnn *rnn, const struct kernels *kernels)
+{
+    return rnn->packed ? weights_gemm(kernels, rnn->precision) : kernels->gemm;
+}
+
+static struct rnn_blob blob_of(const struct rnn *rnn, const struct gemm_kernels *gemm, int64_t input, int64_t hidden)
 {
     const int64_t rows = rnn->gates * hidden, first = rnn->kind == RNN_GRU ? 2 * hidden : rows;
     struct rnn_blob blob;
     blob.recurrent_bias = weights_round((size_t)rows * sizeof(float));
     blob.w = blob.recurrent_bias + weights_round((size_t)hidden * sizeof(float));
-    blob.r = blob.w + weights_round(kernels->gemm->pack_bytes(input, rows));
-    blob.r_hidden = blob.r + weights_round(kernels->gemm->pack_bytes(hidden, first));
+    blob.r = blob.w + weights_round(gemm->pack_bytes(input, rows));
+    blob.r_hidden = blob.r + weights_round(gemm->pack_bytes(hidden, first));
     blob.each = blob.r_hidden;
     if (rnn->kind == RNN_GRU)
-        blob.each += weights_round(kernels->gemm->pack_bytes(hidden, hidden));
+        blob.each += weights_round(gemm->pack_bytes(hidden, hidden));
     return blob;
 }
 
 static size_t rnn_pack_bytes(const struct node_ctx *ctx)
 {
     const struct rnn *rnn = ctx->node->priv;
-    return rnn->packed ? blob_of(rnn, ctx->kernels, rnn->input, rnn->hidden).each * (size_t)rnn->directions : 0;
+    return rnn->packed
+               ? blob_of(rnn, gemm_of(rnn, ctx->kernels), rnn->input, rnn->hidden).each * (size_t)rnn->directions
+               : 0;
 }
 
 /* b: [W's biases][R's biases], or NULL */
@@ -318,7 +328,7 @@ static void pack_bias(const struct rnn *rnn, const char *b, int64_t hidden, floa
 }
 
 /* The weights lie transposed in the file: [rows][k]. */
-static void rnn_pack_into(const struct rnn *rnn, const struct kernels *kernels, const struct rnn_blob *blob,
+static void rnn_pack_into(const struct rnn *rnn, const struct gemm_kernels *gemm, const struct rnn_blob *blob,
                           int64_t input, int64_t hidden, const char *w, const char *r, const char *b, char *to)
 {
     const int64_t rows = rnn->gates * hidden, first = rnn->kind == RNN_GRU ? 2 * hidden : rows;
@@ -327,11 +337,11 @@ static void rnn_pack_into(const struct rnn *rnn, const struct kernels *kernels, 
         const char *own_r = r + (size_t)(d * rows * hidden) * sizeof(float);
         pack_bias(rnn, b ? b + (size_t)(d * 2 * rows) * sizeof(float) : NULL, hidden, (float *)(void *)to,
                   (float *)(void *)(to + blob->recurrent_bias));
-        kernels->gemm->pack(to + blob->w, own_w, input, rows, 1, input, NULL);
-        kernels->gemm->pack(to + blob->r, own_r, hidden, first, 1, hidden, NULL);
+        gemm->pack(to + blob->w, own_w, input, rows, 1, input, NULL);
+        gemm->pack(to + blob->r, own_r, hidden, first, 1, hidden, NULL);
         if (first < rows)
-            kernels->gemm->pack(to + blob->r_hidden, own_r + (size_t)(first * hidden) * sizeof(float), hidden, hidden,
-                                1, hidden, NULL);
+            gemm->pack(to + blob->r_hidden, own_r + (size_t)(first * hidden) * sizeof(float), hidden, hidden, 1, hidden,
+                       NULL);
     }
 }
 
@@ -341,10 +351,10 @@ static void rnn_pack(const struct node_ctx *ctx, void *packed)
     if (!rnn->packed)
         return;
     const struct tensor *b = weights_view(ctx, 3);
-    const struct rnn_blob blob = blob_of(rnn, ctx->kernels, rnn->input, rnn->hidden);
+    const struct rnn_blob blob = blob_of(rnn, gemm_of(rnn, ctx->kernels), rnn->input, rnn->hidden);
     const void *w = rnn->quantised ? rnn->wide_w : weights_view(ctx, 1)->data;
     const void *r = rnn->quantised ? rnn->wide_r : weights_view(ctx, 2)->data;
-    rnn_pack_into(rnn, ctx->kernels, &blob, rnn->input, rnn->hidden, w, r, b ? b->data : NULL, packed);
+    rnn_pack_into(rnn, gemm_of(rnn, ctx->kernels), &blob, rnn->input, rnn->hidden, w, r, b ? b->data : NULL, packed);
 }
 
 /* --- shape -------------------------------------------------------------------------------------------------------- */
@@ -418,7 +428,7 @@ static bool shape_scratch(struct step *step, const struct rnn *rnn, struct rnn_p
          !tensor_count(4, (const int64_t[]){rnn->directions, plan->input + plan->hidden, plan->gates, 4}, &wide)) ||
         gates > INT64_MAX / 4 || states > INT64_MAX / 4 || wide > INT64_MAX / 4)
         return err_set(err, ERR_INVALID, OP_AT "the sequences are too long to be held in memory", OP_NODE(step->node));
-    plan->blob = blob_of(rnn, step->kernels, plan->input, plan->hidden);
+    plan->blob = blob_of(rnn, gemm_of(rnn, step->kernels), plan->input, plan->hidden);
     plan->gates_at = plan->lay ? plan->blob.each * (size_t)rnn->directions : 0;
     plan->state_at = plan->gates_at + weights_round((size_t)gates) + 64;
     plan->wide_at = plan->state_at + weights_round((size_t)states) + 64;
@@ -521,8 +531,8 @@ struct rnn_lane {
 static void lane_times(const struct rnn_work *work, const struct rnn_lane *lane, int64_t rows, const float *state,
                        size_t r_at, int64_t n, float *to, const struct epilogue *epilogue)
 {
-    work->step->kernels->gemm->run(rows, n, work->plan->hidden, state, work->plan->hidden, lane->blob + r_at, to,
-                                   lane->ld, epilogue, 0, n);
+    gemm_of(work->rnn, work->step->kernels)
+        ->run(rows, n, work->plan->hidden, state, work->plan->hidden, lane->blob + r_at, to, lane->ld, epilogue, 0, n);
 }
 
 static void step_lstm(const struct rnn_work *work, const struct rnn_lane *lane, int64_t rows, float *gates, int64_t at)
@@ -549,8 +559,8 @@ static void gru_linear(const struct rnn_work *work, const struct rnn_lane *lane,
     const struct rnn_blob *blob = &work->plan->blob;
     const int64_t hidden = work->plan->hidden;
     const struct epilogue epilogue = {.bias = (const float *)(const void *)(lane->blob + blob->recurrent_bias)};
-    kernels->gemm->run(rows, hidden, hidden, h, hidden, lane->blob + blob->r_hidden, product, hidden, &epilogue, 0,
-                       hidden);
+    gemm_of(work->rnn, kernels)
+        ->run(rows, hidden, hidden, h, hidden, lane->blob + blob->r_hidden, product, hidden, &epilogue, 0, hidden);
     for (int64_t i = 0; i < rows; i++) {
         float *own = gates + i * lane->ld, *p = product + i * hidden;
         kernels->map->binary(BINARY_MUL, p, p, own + hidden, hidden);
@@ -729,10 +739,10 @@ static void project_part(void *arg, const struct product_part *part, int member)
     const int64_t rows = plan->seq * plan->batch;
     const char *blob = work->blob + plan->blob.each * (size_t)part->item;
     const struct epilogue epilogue = {.bias = (const float *)(const void *)blob};
-    work->step->kernels->gemm->run(part->rows, plan->gates, plan->input,
-                                   (const float *)work->step->in[0]->data + part->row * plan->input, plan->input,
-                                   blob + plan->blob.w, work->gates + (part->item * rows + part->row) * plan->gates,
-                                   plan->gates, &epilogue, part->column, part->column_end);
+    gemm_of(work->rnn, work->step->kernels)
+        ->run(part->rows, plan->gates, plan->input, (const float *)work->step->in[0]->data + part->row * plan->input,
+              plan->input, blob + plan->blob.w, work->gates + (part->item * rows + part->row) * plan->gates,
+              plan->gates, &epilogue, part->column, part->column_end);
 }
 
 static bool lengths_fit(const struct step *step, const struct rnn_plan *plan, const int32_t *lengths,
@@ -760,7 +770,8 @@ static const char *run_blob(const struct step *step, const struct rnn *rnn, cons
         w = wide;
         r = behind;
     }
-    rnn_pack_into(rnn, step->kernels, &plan->blob, plan->input, plan->hidden, w, r, b ? b->data : NULL, step->scratch);
+    rnn_pack_into(rnn, gemm_of(rnn, step->kernels), &plan->blob, plan->input, plan->hidden, w, r, b ? b->data : NULL,
+                  step->scratch);
     return step->scratch;
 }
 

@@ -33,4 +33,10 @@ bool weights_residual(const struct step *step, const struct fused *fused, struct
 /* bias' = bias scale + shift; `bias` may be unaligned or NULL. Writes n floats. */
 void weights_bias(float *merged, const void *bias, const struct fused *fused, float factor, int64_t n);
 
+/* Which form constant weights of products are packed in, and multiplied by. */
+static inline const struct gemm_kernels *weights_gemm(const struct kernels *kernels, enum precision precision)
+{
+    return precision == PRECISION_BF16 ? kernels->gemm->bf16 : kernels->gemm;
+}
+
 #endif

@@ -320,7 +320,7 @@ struct manifest {
     const char *config_path;                        /* of config.pbtxt; NULL: there is none */
     const char *description;                        /* "" when not given */
     const char *license;
-    int precision; /* 0 exact, 1 fast (settings_precision); -1: the daemon's */
+    int precision; /* 0 exact, 1 fast, 2 bf16 (settings_precision); -1: the daemon's */
     int n_inputs;
     struct manifest_input *inputs;
     int n_labels;

@@ -12,7 +12,7 @@
 /* The choices of --precision and of a manifest's `precision`, as percept_options has them. */
 static inline const char *settings_precision(int choice)
 {
-    return choice == 1 ? "fast" : "exact";
+    return choice == 2 ? "bf16" : choice == 1 ? "fast" : "exact";
 }
 
 struct percept_budget;

@@ -1,5 +1,6 @@
 /* Opening: what is refused and how it is said, and every allocation failing in turn. */
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,7 +82,7 @@ START_TEST(unknown_rows_and_precisions_are_refused)
     struct percept_err err = {0};
     ck_assert_ptr_null(percept_open("models/digits/model.onnx", &options, &err));
     ck_assert_ptr_nonnull(strstr(err.text, "it has "));
-    options = (struct percept_options){.size = sizeof options, .precision = "bf16"};
+    options = (struct percept_options){.size = sizeof options, .precision = "fp8"};
     ck_assert_ptr_null(percept_open("models/digits/model.onnx", &options, &err));
     ck_assert_ptr_nonnull(strstr(err.text, "exact"));
 }
@@ -90,21 +91,59 @@ END_TEST
 /* Another precision is another model: other weights, in another region. */
 START_TEST(a_precision_is_told_and_has_a_region_of_its_own)
 {
-    static const char *const precisions[] = {NULL, "exact", "fast"};
-    struct percept_description told[3];
-    struct percept_model *models[3];
-    for (int i = 0; i < 3; i++) {
+    static const char *const precisions[] = {NULL, "exact", "fast", "bf16"};
+    struct percept_description told[4];
+    struct percept_model *models[4];
+    for (int i = 0; i < 4; i++) {
         const struct percept_options options = {.size = sizeof options, .precision = precisions[i]};
         struct percept_err err = {0};
         models[i] = percept_open("models/digits/model.onnx", &options, &err);
         ck_assert_msg(models[i] != NULL, "%s", err.text);
         percept_describe(models[i], &told[i]);
-        ck_assert_str_eq(told[i].precision, i < 2 ? "exact" : "fast");
+        ck_assert_str_eq(told[i].precision, i ? precisions[i] : "exact");
     }
     ck_assert_str_eq(told[0].region_name, told[1].region_name);
     ck_assert_str_ne(told[0].region_name, told[2].region_name);
-    for (int i = 0; i < 3; i++)
+    ck_assert_str_ne(told[0].region_name, told[3].region_name);
+    ck_assert_str_ne(told[2].region_name, told[3].region_name);
+    ck_assert_uint_lt(told[3].region_bytes, told[2].region_bytes);
+    for (int i = 0; i < 4; i++)
         percept_close(models[i]);
+}
+END_TEST
+
+/* Products of a network in bf16, beside those in float. */
+START_TEST(bf16_is_within_its_bound)
+{
+    float x[2 * 300], most = 0, off = 0;
+    const float *y[2];
+    struct percept_model *models[2];
+    struct percept_session *sessions[2];
+    for (int i = 0; i < 600; i++)
+        x[i] = (float)((i * 7919) % 601 - 300) / 300.0f;
+    for (int i = 0; i < 2; i++) {
+        struct small s = small_xy(2, DIMS(-1, 300));
+        small_weights(&s, "w", 2, DIMS(300, 200), 3);
+        small_nodes(&s, "MatMul x,w > y");
+        const struct percept_options options = {
+            .size = sizeof options, .region = PERCEPT_REGION_PRIVATE, .precision = i ? "bf16" : "exact"};
+        struct percept_err err = {0};
+        struct proto file = small_end(&s);
+        models[i] = percept_open_memory(file.at, file.n, &options, &err);
+        proto_free(&file);
+        ck_assert_msg(models[i] != NULL, "%s", err.text);
+        sessions[i] = small_session(models[i]);
+        y[i] = small_run(sessions[i], 2, DIMS(2, 300), x);
+    }
+    for (int i = 0; i < 400; i++) {
+        most = fmaxf(most, fabsf(y[0][i]));
+        off = fmaxf(off, fabsf(y[0][i] - y[1][i]));
+    }
+    ck_assert(off > 0 && off <= 5e-3f * most);
+    for (int i = 0; i < 2; i++) {
+        percept_session_free(sessions[i]);
+        percept_close(models[i]);
+    }
 }
 END_TEST
 
@@ -143,6 +182,7 @@ Suite *engine_open_suite(void)
     tcase_add_test(tests, shapes_that_can_never_work_are_refused_at_load);
     tcase_add_test(tests, external_data_are_refused_from_memory);
     tcase_add_test(tests, unknown_rows_and_precisions_are_refused);
+    tcase_add_test(tests, bf16_is_within_its_bound);
     tcase_add_test(tests, a_precision_is_told_and_has_a_region_of_its_own);
     tcase_add_loop_test(tests, an_open_survives_any_allocation_that_fails, 0, 2);
     suite_add_tcase(suite, tests);

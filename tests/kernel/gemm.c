@@ -204,6 +204,64 @@ START_TEST(narrow_weights_widen_to_what_gemm_packs)
 }
 END_TEST
 
+/* To the nearest of its neighbours with 16 bits, half to even; nothing finite becomes infinite. */
+static float as_bf16(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (isfinite(x)) {
+        const uint32_t low = bits & 0xffff, cut = bits - low, next = cut + 0x10000;
+        const bool up = low > 0x8000 || (low == 0x8000 && (cut >> 16 & 1));
+        bits = up && (next & 0x7f800000) != 0x7f800000 ? next : cut;
+    } else {
+        bits &= 0xffff0000;
+        bits |= isnan(x) ? 0x400000 : 0;
+    }
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* Weights of 16 bits are multiplied as the floats that they are: the same bits. */
+static void check_bf16(int64_t m, int64_t n, int64_t k, bool turned)
+{
+    const struct gemm_kernels *bf16 = level->gemm->bf16;
+    const float *a = guarded_numbers(m * k), *b = guarded_hostile(k * n, 40);
+    const float *bias = guarded_numbers(n), *scale = chance(2) ? guarded_numbers(n) : NULL;
+    const int64_t stride_k = turned ? 1 : n, stride_n = turned ? k : 1, n_bytes = (int64_t)bf16->pack_bytes(k, n);
+    float *rounded = guarded(k * n), *want = guarded(m * n), *got = guarded(m * n);
+    for (int64_t i = 0; i < k * n; i++) {
+        const float factor = scale ? scale[turned ? i / k : i % n] : 1;
+        rounded[i] = as_bf16(b[i] * factor);
+    }
+    char *packed = guarded_bytes(n_bytes);
+    float *plain = guarded((int64_t)(level->gemm->pack_bytes(k, n) / sizeof(float)));
+    ck_assert_int_eq(2 * n_bytes, (int64_t)level->gemm->pack_bytes(k, n));
+    for (int64_t j = 0, some; j < n; j += some) { /* ranges are packed apart */
+        some = bf16->step * between(1, 3) < n - j ? bf16->step : n - j;
+        bf16->pack(packed + bf16->pack_bytes(k, j), b + j * stride_n, k, some, stride_k, stride_n,
+                   scale ? scale + j : NULL);
+    }
+    level->gemm->pack(plain, rounded, k, n, stride_k, stride_n, NULL);
+    const struct epilogue epilogue = {.bias = bias};
+    level->gemm->run(m, n, k, a, k, plain, want, n, &epilogue, 0, n);
+    bf16->run(m, n, k, a, k, packed, got, n, &epilogue, 0, n);
+    for (int64_t i = 0; i < m * n; i++)
+        FAIL_UNLESS(same_number(got[i], want[i]), "bf16 m %ld n %ld k %ld at %ld: %.9g, want %.9g", (long)m, (long)n,
+                    (long)k, (long)i, (double)got[i], (double)want[i]);
+    release();
+}
+
+START_TEST(weights_of_16_bits_are_multiplied_as_what_they_are)
+{
+    begin(_i);
+    ck_assert_ptr_eq(level->gemm->bf16->bf16, level->gemm->bf16);
+    for (int64_t m = 1; m < 15; m++)
+        check_bf16(m, between(1, 5 * level->gemm->step), between(1, 200), m % 2);
+    check_bf16(1, level->gemm->step, 0, false);
+    check_bf16(2, 3, 4097, false);
+}
+END_TEST
+
 START_TEST(spin_counts_what_it_does)
 {
     begin(_i);
@@ -227,6 +285,8 @@ Suite *kernel_gemm_suite(void)
     fixture_add(suite, "gemm_pack_lays_panels", gemm_pack_lays_panels);
     fixture_add(suite, "gemm_pack_of_ranges_is_that_of_the_whole", gemm_pack_of_ranges_is_that_of_the_whole);
     fixture_add(suite, "narrow_weights_widen_to_what_gemm_packs", narrow_weights_widen_to_what_gemm_packs);
+    fixture_add(suite, "weights_of_16_bits_are_multiplied_as_what_they_are",
+                weights_of_16_bits_are_multiplied_as_what_they_are);
     fixture_add(suite, "spin_counts_what_it_does", spin_counts_what_it_does);
     return suite;
 }

@@ -135,6 +135,7 @@ END_TEST
 START_TEST(a_precision_is_a_models_own)
 {
     ck_assert_str_eq(settings_precision(read_good("{\"manifest\":1,\"precision\":\"fast\"}")->precision), "fast");
+    ck_assert_str_eq(settings_precision(read_good("{\"manifest\":1,\"precision\":\"bf16\"}")->precision), "bf16");
     ck_assert_int_eq(read_good("{\"manifest\":1}")->precision, -1);
 }
 END_TEST
@@ -344,7 +345,6 @@ static const struct {
     {"{\"manifest\":2}", "manifest: expected 1", ERR_CONFIG},
     {"{\"manifest\":1,\"lables\":[]}", "lables: unknown key; known are manifest", ERR_CONFIG},
     {"{\"manifest\":1,\"description\":7}", "description: expected a string", ERR_CONFIG},
-    {"{\"manifest\":1,\"precision\":\"bf16\"}", "precision: 'bf16' is known but not served", ERR_UNSUPPORTED},
     {"{\"manifest\":1,\"precision\":\"fp8\"}", "precision: expected one of exact|fast|bf16", ERR_CONFIG},
     {"{\"manifest\":1,\"stages\":[]}", "'stages' is known but not served", ERR_UNSUPPORTED},
     {"{\"manifest\":1,\"sequence\":{}}", "sequence: a sequence needs a 'state' or a 'control'", ERR_CONFIG},
