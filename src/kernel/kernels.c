@@ -3,8 +3,9 @@
  *
  * The build compiles this file once per family and level: with -DKERNELS_FAMILY_gemm (convolve, ...) and
  * -DKERNELS_LEVEL=base (no -march), v3 (x86-64-v3), v4 (x86-64-v4, 512-bit vectors) or v4_vnni, and with -O3
- * -ffp-contract=fast -fno-math-errno -fno-trapping-math -fno-lto. The Makefile says which families a level compiles for itself; the others
- * it borrows (pick.c). All functions are static; the object exports the one symbol kernels_<family>_<level>. The same
+ * -ffp-contract=fast -fno-math-errno -fno-trapping-math -fno-lto. The Makefile says which families a level compiles
+ * for itself; the others it borrows (pick.c). All functions are static; the object exports the one symbol
+ * kernels_<family>_<level>. The same
  * arithmetic everywhere, so a level differs from another in rounding only: by the number of partial sums
  * and by whether multiply and add are one operation.
  *
