@@ -19,6 +19,26 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What is compared with the manifest: a network's ends, or a chain's. */
+struct network {
+    const struct percept_io *inputs, *outputs;
+    int n_inputs, n_outputs;
+    bool batch_free;
+    const char *batch_reason; /* why not */
+};
+
+static const struct percept_io *inputs_of(const struct network *network, int *n)
+{
+    *n = network->n_inputs;
+    return network->inputs;
+}
+
+static const struct percept_io *outputs_of(const struct network *network, int *n)
+{
+    *n = network->n_outputs;
+    return network->outputs;
+}
+
 static const struct percept_io *find_io(const struct percept_io *ios, int n, const char *name)
 {
     for (int i = 0; i < n; i++)
@@ -169,10 +189,10 @@ static bool is_kept(const struct manifest *manifest, const char *input)
 }
 
 /* Outputs may be left out, since clients can name those that they want. */
-static bool is_as_declared(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+static bool is_as_declared(const struct manifest *manifest, const struct network *network, struct percept_err *err)
 {
     int n_in, n_out;
-    const struct percept_io *in = percept_inputs(model, &n_in), *out = percept_outputs(model, &n_out);
+    const struct percept_io *in = inputs_of(network, &n_in), *out = outputs_of(network, &n_out);
     if (!ios_are_as_declared(manifest, "input", in, n_in, manifest->declared_inputs, manifest->n_declared_inputs,
                              err) ||
         !ios_are_as_declared(manifest, "output", out, n_out, manifest->declared_outputs, manifest->n_declared_outputs,
@@ -369,19 +389,17 @@ static bool has_its_text(const struct manifest *manifest, const struct manifest_
                    input->name, n_texts);
 }
 
-static bool inputs_fit(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+static bool inputs_fit(const struct manifest *manifest, const struct network *network, struct percept_err *err)
 {
     int n;
-    const struct percept_io *ios = percept_inputs(model, &n);
-    struct percept_description description = {0};
-    percept_describe(model, &description);
+    const struct percept_io *ios = inputs_of(network, &n);
     for (int i = 0; i < manifest->n_inputs; i++) {
         const struct manifest_input *input = &manifest->inputs[i];
         const struct percept_io *io = find_io(ios, n, input->name);
         if (!io)
             return no_such("input", input->name, ios, n, err);
         const struct percept_io own = narrowed_input(manifest, io);
-        const bool batching = description.batch_free && own.batch_axis == 0;
+        const bool batching = network->batch_free && own.batch_axis == 0;
         if (input->kind == MANIFEST_IMAGE && !image_fits(input, &own, batching, err))
             return false;
         const bool goes_on = manifest->generate.given && manifest->generate.input &&
@@ -408,11 +426,11 @@ static int64_t classes_of(const struct percept_io *io, bool batching)
 }
 
 /* The output that the task reads, in float32; `what` it holds. */
-static const struct percept_io *task_output(const struct manifest *manifest, const struct percept_model *model,
+static const struct percept_io *task_output(const struct manifest *manifest, const struct network *network,
                                             const char *what, struct percept_err *err)
 {
     int n;
-    const struct percept_io *ios = percept_outputs(model, &n);
+    const struct percept_io *ios = outputs_of(network, &n);
     if (!manifest->task_output && n != 1)
         return err_null(err, ERR_CONFIG, "task.output is missing: which of %s holds the %s?", list_of(ios, n).text,
                         what);
@@ -428,9 +446,9 @@ static const struct percept_io *task_output(const struct manifest *manifest, con
 }
 
 /* A letter for a space between words that have none is of no use; the blank may have no label. */
-static bool fit_ctc(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+static bool fit_ctc(const struct manifest *manifest, const struct network *network, struct percept_err *err)
 {
-    const struct percept_io *io = task_output(manifest, model, "classes", err);
+    const struct percept_io *io = task_output(manifest, network, "classes", err);
     if (!io)
         return false;
     if (!manifest->n_labels || manifest->labels_have_gaps)
@@ -453,9 +471,9 @@ static bool fit_ctc(const struct manifest *manifest, const struct percept_model 
 }
 
 /* A token must be found in the text again, so it is a byte or a character. */
-static bool fit_text(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+static bool fit_text(const struct manifest *manifest, const struct network *network, struct percept_err *err)
 {
-    const struct percept_io *io = task_output(manifest, model, "scores of tokens", err);
+    const struct percept_io *io = task_output(manifest, network, "scores of tokens", err);
     if (!io)
         return false;
     if (manifest->labels_have_gaps)
@@ -478,9 +496,9 @@ static bool fit_text(const struct manifest *manifest, const struct percept_model
 }
 
 /* [N, samples], with axes of 1. */
-static bool fit_audio(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+static bool fit_audio(const struct manifest *manifest, const struct network *network, struct percept_err *err)
 {
-    const struct percept_io *io = task_output(manifest, model, "samples", err);
+    const struct percept_io *io = task_output(manifest, network, "samples", err);
     bool rate = manifest->sound_rate > 0;
     if (!io)
         return false;
@@ -496,9 +514,9 @@ static bool fit_audio(const struct manifest *manifest, const struct percept_mode
 }
 
 /* A score for each window of a sound. */
-static bool fit_speech(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+static bool fit_speech(const struct manifest *manifest, const struct network *network, struct percept_err *err)
 {
-    const struct percept_io *io = task_output(manifest, model, "scores of windows", err);
+    const struct percept_io *io = task_output(manifest, network, "scores of windows", err);
     bool sound = false;
     if (!io)
         return false;
@@ -514,15 +532,13 @@ static bool fit_speech(const struct manifest *manifest, const struct percept_mod
     return true;
 }
 
-static bool fit_classes(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+static bool fit_classes(const struct manifest *manifest, const struct network *network, struct percept_err *err)
 {
-    const struct percept_io *io = task_output(manifest, model, "classes", err);
+    const struct percept_io *io = task_output(manifest, network, "classes", err);
     if (!io)
         return false;
-    struct percept_description description = {0};
-    percept_describe(model, &description);
     const struct percept_io own = narrowed_output(manifest, io);
-    int64_t classes = classes_of(&own, description.batch_free && own.batch_axis == 0);
+    int64_t classes = classes_of(&own, network->batch_free && own.batch_axis == 0);
     if (classes >= 0 && classes <= manifest->class_offset)
         return err_set(err, ERR_CONFIG,
                        "output '%s' has %" PRId64 " classes, so that none is left from class_offset %d on", io->name,
@@ -535,20 +551,20 @@ static bool fit_classes(const struct manifest *manifest, const struct percept_mo
     return true;
 }
 
-static bool fit_detect(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+static bool fit_detect(const struct manifest *manifest, const struct network *network, struct percept_err *err)
 {
     int n;
-    const struct percept_io *ios = percept_outputs(model, &n);
+    const struct percept_io *ios = outputs_of(network, &n);
     struct decoder_outputs outputs;
     return decoder_bind(manifest, ios, n, &outputs, err) && decoder_fits(manifest, ios, &outputs, err);
 }
 
 /* The output that the task reads, numbers; NULL with a sentence. */
-static const struct percept_io *task_numbers(const struct manifest *manifest, const struct percept_model *model,
+static const struct percept_io *task_numbers(const struct manifest *manifest, const struct network *network,
                                              struct percept_err *err)
 {
     int n;
-    const struct percept_io *ios = percept_outputs(model, &n);
+    const struct percept_io *ios = outputs_of(network, &n);
     if (!manifest->task_output && n != 1)
         return err_null(err, ERR_CONFIG, "task.output is missing: which of %s is meant?", list_of(ios, n).text);
     const struct percept_io *io = manifest->task_output ? find_io(ios, n, manifest->task_output) : ios;
@@ -560,9 +576,9 @@ static const struct percept_io *task_numbers(const struct manifest *manifest, co
     return io;
 }
 
-static bool fit_image(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+static bool fit_image(const struct manifest *manifest, const struct network *network, struct percept_err *err)
 {
-    const struct percept_io *io = task_numbers(manifest, model, err);
+    const struct percept_io *io = task_numbers(manifest, network, err);
     if (!io || io->rank < 0)
         return io != NULL;
     if (io->rank != 3 && io->rank != 4)
@@ -574,9 +590,9 @@ static bool fit_image(const struct manifest *manifest, const struct percept_mode
 }
 
 /* [N, classes, h, w] or [N, h, w]. */
-static bool fit_segment(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+static bool fit_segment(const struct manifest *manifest, const struct network *network, struct percept_err *err)
 {
-    const struct percept_io *io = task_numbers(manifest, model, err);
+    const struct percept_io *io = task_numbers(manifest, network, err);
     if (!io || io->rank < 0)
         return io != NULL;
     if (io->rank != 3 && io->rank != 4)
@@ -593,9 +609,9 @@ static bool fit_segment(const struct manifest *manifest, const struct percept_mo
 }
 
 /* [N, points, h, w] or [N, h, w, points]; [N, points, 2 or 3]; [N, numbers] by kpt_shape. */
-static bool fit_keypoints(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+static bool fit_keypoints(const struct manifest *manifest, const struct network *network, struct percept_err *err)
 {
-    const struct percept_io *io = task_numbers(manifest, model, err);
+    const struct percept_io *io = task_numbers(manifest, network, err);
     const struct manifest_detect *detect = &manifest->detect;
     if (!io || io->rank < 0)
         return io != NULL;
@@ -619,46 +635,62 @@ static bool fit_keypoints(const struct manifest *manifest, const struct percept_
                    manifest->n_labels);
 }
 
-static bool fit_values(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+static bool fit_values(const struct manifest *manifest, const struct network *network, struct percept_err *err)
 {
-    struct percept_description description = {0};
-    const struct percept_io *io = task_numbers(manifest, model, err);
+    const struct percept_io *io = task_numbers(manifest, network, err);
     if (!io)
         return false;
-    percept_describe(model, &description);
     const struct percept_io own = narrowed_output(manifest, io);
-    const int64_t n = classes_of(&own, description.batch_free && own.batch_axis == 0);
+    const int64_t n = classes_of(&own, network->batch_free && own.batch_axis == 0);
     return n < 0 || !manifest->n_labels || manifest->labels_have_gaps || n == manifest->n_labels ||
            err_set(err, ERR_CONFIG, "output '%s' has %" PRId64 " numbers, but there are %d labels", io->name, n,
                    manifest->n_labels);
 }
 
-static bool task_fits(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+static bool task_fits(const struct manifest *manifest, const struct network *network, struct percept_err *err)
 {
-    static bool (*const fits[])(const struct manifest *, const struct percept_model *, struct percept_err *) = {
+    static bool (*const fits[])(const struct manifest *, const struct network *, struct percept_err *) = {
 #define T(id, word, fit, make, write) [TASK_##id] = (fit),
 #include "serve/tasks.def"
 #undef T
     };
-    return !fits[manifest->task] || fits[manifest->task](manifest, model, err);
+    return !fits[manifest->task] || fits[manifest->task](manifest, network, err);
 }
 
 /* Somebody who vouches for his model wants its requests joined. */
-static bool batching_fits(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+static bool batching_fits(const struct manifest *manifest, const struct network *network, struct percept_err *err)
 {
-    struct percept_description description = {0};
-    percept_describe(model, &description);
-    if (!manifest->independent || description.batch_free)
+    if (!manifest->independent || network->batch_free)
         return true;
     return err_set(err, ERR_CONFIG, "batching.independent is true, but this model has no batch to join: %s",
-                   description.batch_reason ? description.batch_reason : "");
+                   network->batch_reason ? network->batch_reason : "");
 }
 
 bool fit_model(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
 {
-    if (!is_as_declared(manifest, model, err))
+    struct percept_description description = {0};
+    struct network network;
+    percept_describe(model, &description);
+    network.inputs = percept_inputs(model, &network.n_inputs);
+    network.outputs = percept_outputs(model, &network.n_outputs);
+    network.batch_free = description.batch_free;
+    network.batch_reason = description.batch_reason;
+    if (!is_as_declared(manifest, &network, err))
         return err_prefix(err, "%s: ", manifest->config_path);
-    if (inputs_fit(manifest, model, err) && task_fits(manifest, model, err) && batching_fits(manifest, model, err))
+    if (inputs_fit(manifest, &network, err) && task_fits(manifest, &network, err) &&
+        batching_fits(manifest, &network, err))
         return true;
     return err_prefix(err, "%s: ", manifest->path);
+}
+
+bool fit_chain(const struct manifest *manifest, const struct percept_io *inputs, int n_inputs,
+               const struct percept_io *outputs, int n_outputs, struct percept_err *err)
+{
+    const struct network network = {.inputs = inputs,
+                                    .n_inputs = n_inputs,
+                                    .outputs = outputs,
+                                    .n_outputs = n_outputs,
+                                    .batch_reason = "requests of a chain meet at its models"};
+    return inputs_fit(manifest, &network, err) && task_fits(manifest, &network, err) &&
+           batching_fits(manifest, &network, err);
 }

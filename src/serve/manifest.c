@@ -4,9 +4,8 @@
  * The rows of manifest.def say which keys there are, what they hold and where it goes. From them
  * come the tables that one small reader walks for every section, and the JSON Schema text, so the
  * two cannot drift. A key that is not in a row is refused, since a mistyped key would otherwise be
- * silently without effect; one whose row says LATER is refused by name, and "$comment" is for
- * people. Places are chains of stack structs and become text only when something is wrong with
- * them.
+ * silently without effect; "$comment" is for people. Places are lists of stack structs and become text
+ * only when something is wrong with them.
  *
  * fit.c compares with the model: a manifest that does not fit is found out at load, not by
  * the first request. What it cannot know (free dimensions) it lets pass.
@@ -22,6 +21,7 @@
 #include "base/utf8.h"
 #include "serve/labels.h"
 #include "serve/lines.h"
+#include "serve/stages.h"
 #include "serve/tokenizer.h"
 #include "serve/tokenizer_files.h"
 #include "serve/tokenizer_json.h"
@@ -43,7 +43,7 @@
 #define GENERATE_MOST 1024 /* tokens, where the manifest does not say */
 #define SKIPPED_MOST 64
 
-enum key_type { TEXT, WHOLE, LONG, FLOAT, REAL, FLAG, THREE, CHOICE, OWN, LATER };
+enum key_type { TEXT, WHOLE, LONG, FLOAT, REAL, FLAG, THREE, CHOICE, OWN };
 
 struct key {
     const char *name;
@@ -107,6 +107,10 @@ static const struct key encoder_keys[] = {
 #define ENCODER KEY
 #include "serve/manifest.def"
     {0}};
+static const struct key stage_keys[] = {
+#define STAGE KEY
+#include "serve/manifest.def"
+    {0}};
 static const struct key state_keys[] = {
 #define STATE KEY
 #include "serve/manifest.def"
@@ -123,7 +127,7 @@ static const struct {
     {"", top_keys},          {"image", image_keys},       {"text", text_keys},         {"audio", audio_keys},
     {"tensor", tensor_keys}, {"task", task_keys},         {"batching", batching_keys}, {"accuracy", accuracy_keys},
     {"warmup", warmup_keys}, {"sequence", sequence_keys}, {"generate", generate_keys}, {"encoder", encoder_keys},
-    {"state", state_keys},   {"control", control_keys},   {"constant", constant_keys},
+    {"stage", stage_keys},   {"state", state_keys},       {"control", control_keys},   {"constant", constant_keys},
 };
 
 /* The schema: a comma, every row's opening, its sentence. "$comment", which every section may
@@ -139,7 +143,6 @@ static const struct {
     "},\"oneOf\":[{\"minItems\":1,\"maxItems\":1},{\"minItems\":3,\"maxItems\":3}]"
 #define SCHEMA_CHOICE(low, high, choices) "{\"type\":\"string\",\"pattern\":\"^(" choices ")$\""
 #define SCHEMA_OWN(low, high, choices) choices
-#define SCHEMA_LATER(low, high, choices) choices
 
 #define ROW(key, type, at, low, high, choices, sentence)                                                               \
     ",\n\"" #key "\":" SCHEMA_##type(low, high, choices) ",\"description\":\"" sentence "\"}"
@@ -187,6 +190,9 @@ static const char schema_text[] =
 #include "serve/manifest.def"
     "}},\n\"encoder\":" CLOSED "\"required\":[\"inputs\"]," ANY
 #define ENCODER ROW
+#include "serve/manifest.def"
+    "}},\n\"stage\":" CLOSED "\"required\":[\"model\",\"inputs\",\"outputs\"]," ANY
+#define STAGE ROW
 #include "serve/manifest.def"
     "}},\n\"state\":" CLOSED "\"required\":[\"input\",\"output\"]," ANY
 #define STATE ROW
@@ -402,8 +408,6 @@ static bool read_value(const struct reader *reader, const struct place *place, c
         store(key, target, numbers, sizeof numbers);
         return true;
     }
-    case LATER:
-        return later(reader, place, key->name);
     default:
         return read_number(reader, place, key, value, target);
     }
@@ -1526,6 +1530,68 @@ static bool read_task(struct reader *reader, const struct place *place, json_t *
     return reader->manifest->task != TASK_DETECT || check_detect(reader, place, value);
 }
 
+/* --- stages ------------------------------------------------------------------------------------------------------- */
+
+static bool read_links(struct reader *reader, const struct place *place, json_t *value, struct stage_link **links,
+                       int *n)
+{
+    const char *key;
+    json_t *name;
+    if (!json_is_object(value) || !json_object_size(value) || json_object_size(value) > STAGES_LINKS_MAX)
+        return WRONG(reader, place, "expected an object of 1 to %d names", STAGES_LINKS_MAX);
+    *links = arena_array(reader->arena, json_object_size(value), sizeof **links);
+    if (!*links)
+        return err_memory(reader->err, "a stage", json_object_size(value) * sizeof **links);
+    json_object_foreach(value, key, name)
+    {
+        const struct place inner = {.outer = place, .key = key};
+        struct stage_link *link = &(*links)[(*n)++];
+        if (!json_is_string(name) || !json_string_length(name))
+            return WRONG(reader, &inner, "expected a name");
+        link->io = arena_text(reader->arena, key, strlen(key));
+        link->value = arena_text(reader->arena, json_string_value(name), json_string_length(name));
+        if (!link->io || !link->value)
+            return err_memory(reader->err, "a stage", strlen(key));
+    }
+    return true;
+}
+
+static bool own_of_stage(struct reader *reader, const struct place *place, const char *key, json_t *value, void *target)
+{
+    struct stage *stage = target;
+    return strcmp(key, "inputs") == 0 ? read_links(reader, place, value, &stage->inputs, &stage->n_inputs)
+                                      : read_links(reader, place, value, &stage->outputs, &stage->n_outputs);
+}
+
+/* It stands in a header. */
+static bool is_plain_name(const char *name)
+{
+    return *name && strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == strlen(name);
+}
+
+static bool read_stages(struct reader *reader, const struct place *place, json_t *value)
+{
+    const size_t n = json_is_array(value) ? json_array_size(value) : 0;
+    if (n < 1 || n > STAGES_MAX)
+        return WRONG(reader, place, "expected a list of 1 to %d stages", STAGES_MAX);
+    struct stages *stages = arena_alloc(reader->arena, sizeof *stages);
+    struct stage *list = arena_array(reader->arena, n, sizeof *list);
+    if (!stages || !list)
+        return err_memory(reader->err, "stages", n * sizeof *list);
+    *stages = (struct stages){.n = (int)n, .at = list};
+    reader->manifest->stages = stages;
+    for (size_t i = 0; i < n; i++) {
+        const struct place inner = {.outer = place, .index = i};
+        if (!read_section(reader, &inner, stage_keys, json_array_get(value, i), &list[i], own_of_stage))
+            return false;
+        if (!list[i].model || !list[i].n_inputs || !list[i].n_outputs)
+            return WRONG(reader, &inner, "'model', 'inputs' and 'outputs' are needed");
+        if (list[i].name && !is_plain_name(list[i].name))
+            return WRONG(reader, &inner, "a stage's name has letters, digits, '.', '_' and '-'");
+    }
+    return true;
+}
+
 static bool own_of_top(struct reader *reader, const struct place *place, const char *key, json_t *value, void *target)
 {
     if (strcmp(key, "inputs") == 0)
@@ -1542,6 +1608,8 @@ static bool own_of_top(struct reader *reader, const struct place *place, const c
         return read_section(reader, place, warmup_keys, value, target, own_of_warmup);
     if (strcmp(key, "sequence") == 0)
         return read_sequence(reader, place, value);
+    if (strcmp(key, "stages") == 0)
+        return read_stages(reader, place, value);
     if (strcmp(key, "generate") == 0) {
         reader->manifest->generate = (struct manifest_generate){
             .given = true, .max_new_tokens = GENERATE_MOST, .temperature = -1, .beams = 1, .length_penalty = 1};

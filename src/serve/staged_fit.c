@@ -4,13 +4,15 @@
  * A value is named once and has one type. What makes it and what takes it must agree in type, in rank, and in each dim
  * that both fix; dims are those of whole tensors, the batch among them. What a chain takes is what the first stage that
  * takes it does, unless it is declared (config.pbtxt); what it gives is what its stage gives. Each input of a stage's
- * model is linked, or the model's own manifest knows it.
+ * model is linked, or the model's own manifest knows it. What the chain's manifest makes of its inputs and of an output
+ * is judged as that of any model (fit.c).
  */
 #include "serve/staged_fit.h"
 
 #include "base/err.h"
 #include "serve/staged.h"
 #include "serve/codec.h"
+#include "serve/fit.h"
 #include "serve/ios.h"
 
 #include <stdio.h>
@@ -286,7 +288,10 @@ static bool fit(struct served *served, struct percept_err *err)
                learn_stage(staged, &staged->at[i], part, known, err);
     }
     const char *path = served->manifest->config_path ? served->manifest->config_path : served->manifest->path;
-    return (good && make_sides(served, staged, known, err)) || err_prefix(err, "%s: ", path);
+    good = good && make_sides(served, staged, known, err) &&
+           fit_chain(served->manifest, served->own_inputs, served->n_own_inputs, served->own_outputs,
+                     served->n_own_outputs, err);
+    return good || err_prefix(err, "%s: ", path);
 }
 
 /* --- opening ------------------------------------------------------------------------------------------------------ */
@@ -302,9 +307,29 @@ static bool add_parts(struct staged *staged, struct depends *parts, struct arena
     return true;
 }
 
+/* What a network can have and a chain has not. */
+static bool is_chain_alone(const struct served *served, struct percept_err *err)
+{
+    const struct manifest *manifest = served->manifest;
+    const char *path = manifest->config_path ? manifest->config_path : manifest->path;
+    const size_t n = strlen(served->path);
+    if (n > 5 && strcasecmp(served->path + n - 5, ".onnx") == 0)
+        return err_set(
+            err, ERR_CONFIG,
+            "%s: a chain has no model of its own, and there is one: move it to another folder, and name it in "
+            "a stage",
+            path);
+    if (manifest->sequence.given || manifest->generate.given)
+        return err_set(err, ERR_CONFIG, "%s: a chain has stages, and no '%s'", path,
+                       manifest->generate.given ? "generate" : "sequence");
+    return true;
+}
+
 bool staged_fit_open(struct served *served, struct percept_err *err)
 {
     const struct manifest *manifest = served->manifest;
+    if (!is_chain_alone(served, err))
+        return false;
     struct arena *arena = &served->arena;
     struct staged *staged = arena_alloc(arena, sizeof *staged);
     struct depends *parts = arena_alloc(arena, sizeof *parts);

@@ -165,6 +165,42 @@ START_TEST(an_ensemble_of_a_repository_is_a_chain)
 }
 END_TEST
 
+/* manifest.json: two stages that double, and classes of what comes out. */
+START_TEST(a_manifest_may_say_stages_and_what_its_ends_mean)
+{
+    static const char manifest[] =
+        "{\"manifest\":1,\"description\":\"two steps\",\"labels\":[\"dark\",\"light\",\"none\",\"more\"],"
+        "\"stages\":[{\"model\":\"floats\",\"name\":\"first\",\"inputs\":{\"x\":\"words\"},\"outputs\":{\"y\":\"m\"}},"
+        "{\"model\":\"floats\",\"version\":1,\"inputs\":{\"x\":\"m\"},\"outputs\":{\"y\":\"scores\"}}],"
+        "\"task\":{\"kind\":\"classify\",\"output\":\"scores\",\"top_k\":1}}";
+    struct rig rig;
+    struct proto graph = {0};
+    const int64_t dims[] = {1, 4};
+    if (!begin(&rig))
+        return;
+    proto_add(&graph, GRAPH_NODE, proto_node("Add", "", "x,x", "y"));
+    proto_add(&graph, GRAPH_INPUT, proto_value("x", PERCEPT_FLOAT, 2, dims));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT, 2, dims));
+    write_model(&rig, "floats", graph, "");
+    free(rig_shell(NULL, "mkdir -p %s/repo/said", rig.folder));
+    write_text(&rig, "repo/said/manifest.json", manifest);
+    rig_start(&rig, "%s/repo", rig.folder);
+    char *head =
+        expect_post(&rig, "/v2/models/said/infer", "",
+                    "{\"inputs\":[{\"name\":\"words\",\"datatype\":\"FP32\",\"shape\":[1,4],\"data\":[1,3,2,0]}],"
+                    "\"parameters\":{\"predictions\":true}}",
+                    200, "\"data\":[4.0,12.0,8.0,0.0]");
+    ck_assert_ptr_nonnull(strstr(head, "stage1;desc=\"first\";dur="));
+    ck_assert_ptr_nonnull(strstr(head, "stage2;desc=\"floats\";dur="));
+    free(head);
+    free(expect_post(&rig, "/v2/models/said/infer", "",
+                     "{\"inputs\":[{\"name\":\"words\",\"datatype\":\"FP32\",\"shape\":[1,4],\"data\":[1,3,2,0]}],"
+                     "\"parameters\":{\"predictions\":true}}",
+                     200, "\"predictions\":[[{\"label\":\"light\",\"index\":1,\"score\":12.0}]]"));
+    end(&rig);
+}
+END_TEST
+
 /* --- callers ------------------------------------------------------------------------------------------------------ */
 
 #define CALLERS 8
@@ -404,6 +440,7 @@ Suite *daemon_chains_suite(void)
     TCase *tests = tcase_create("chains");
     tcase_set_timeout(tests, RIG_PATIENCE_MS / 1000 * 4);
     tcase_add_test(tests, an_ensemble_of_a_repository_is_a_chain);
+    tcase_add_test(tests, a_manifest_may_say_stages_and_what_its_ends_mean);
     tcase_add_test(tests, steps_of_different_callers_share_a_batch);
     tcase_add_test(tests, a_deadline_between_steps_is_told_and_a_client_that_leaves_is_not_waited_for);
     tcase_add_test(tests, what_is_wrong_with_a_chain_is_told_when_it_is_loaded);

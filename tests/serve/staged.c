@@ -35,7 +35,7 @@ static void setup(void)
     fake = fake_new(1);
     struct served *chain = &fake->served[1];
     manifest = *chain->manifest;
-    manifest.path = "b/manifest.json";
+    manifest.path = chain->path = "b/manifest.json";
     manifest.stages = &stages;
     chain->manifest = &manifest;
     fake->served[0].next = NULL;

@@ -50,7 +50,8 @@ static void setup(void)
     stages = (struct stages){.at = stage_list};
     said = plain = (struct manifest){.path = "whole/manifest.json"};
     said.stages = &stages;
-    chain = (struct served){.name = "whole", .version = 1, .manifest = &said, .max_batch_size = 1};
+    chain = (struct served){
+        .name = "whole", .path = "whole/manifest.json", .version = 1, .manifest = &said, .max_batch_size = 1};
 }
 
 static void teardown(void)
@@ -147,13 +148,42 @@ START_TEST(all_may_be_used_inside)
 }
 END_TEST
 
+START_TEST(a_chain_is_no_network)
+{
+    add(0, "a", 3, "x", "y");
+    chain.path = "whole/model.onnx";
+    expect_refused("whole/manifest.json: a chain has no model of its own, and there is one: move it to another folder, "
+                   "and name it in a stage");
+    chain.path = "whole/manifest.json";
+    said.generate.given = true;
+    expect_refused("whole/manifest.json: a chain has stages, and no 'generate'");
+}
+END_TEST
+
+START_TEST(what_the_manifest_says_of_its_ends_is_judged)
+{
+    struct manifest_input text = {.name = "z", .kind = MANIFEST_TEXT};
+    add(0, "a", 3, "x", "y");
+    said.n_inputs = 1;
+    said.inputs = &text;
+    expect_refused("whole/manifest.json: the model has no input 'z'; it has x");
+    said.n_inputs = 0;
+    said.task = TASK_CLASSIFY;
+    said.task_output = "z";
+    expect_refused("whole/manifest.json: the model has no output 'z'; it has y");
+    said.task_output = "y";
+    ck_assert_msg(open_all(), "%s", err.text);
+}
+END_TEST
+
 START_TEST(short_memory_is_told)
 {
     bool opened = false;
     add(0, "a", 3, "x", "m");
     add(1, "b", 3, "m", "y");
     for (size_t nth = 1; nth < 60 && !opened; nth++) {
-        chain = (struct served){.name = "whole", .version = 1, .manifest = &said, .max_batch_size = 1};
+        chain = (struct served){
+            .name = "whole", .path = "whole/manifest.json", .version = 1, .manifest = &said, .max_batch_size = 1};
         arena_fail_at(nth, false);
         opened = open_all();
         arena_fail_at(0, false);
@@ -176,6 +206,8 @@ Suite *serve_staged_fit_suite(void)
     tcase_add_test(tests, inputs_that_the_model_knows_need_not_be_given);
     tcase_add_test(tests, chains_nest_four_deep);
     tcase_add_test(tests, all_may_be_used_inside);
+    tcase_add_test(tests, a_chain_is_no_network);
+    tcase_add_test(tests, what_the_manifest_says_of_its_ends_is_judged);
     tcase_add_test(tests, short_memory_is_told);
     suite_add_tcase(suite, tests);
     return suite;
