@@ -180,7 +180,8 @@ static void leave(struct catalog *catalog, struct entry *entry)
     loop_wake(catalog->loop);
 }
 
-/* Nobody shall go on with a sequence of this version, or of one that another took the place of, whichever instance has it. */
+/* Nobody shall go on with a sequence of this version, or of one that another took the place of, whichever instance has
+ * it. */
 static void forget(struct catalog *catalog, const struct served *served)
 {
     for (struct entry *at = catalog->entries; at; at = at->next)
