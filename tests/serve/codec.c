@@ -48,9 +48,11 @@ START_TEST(media_go_to_models_that_take_them)
     ck_assert_str_eq(found(fake, " Image/JPEG ; q=1"), "image/jpeg");
     ck_assert_str_eq(found(fake, "image/gif"), "none");
     ck_assert_int_eq(fake->err.code, ERR_MEDIA_TYPE);
-    ck_assert_str_eq(fake->err.text,
-                     "model 'm' does not take 'image/gif'; it takes application/json, "
-                     "application/octet-stream, image/png, image/jpeg, image/webp, multipart/form-data");
+    ck_assert_str_eq(
+        fake->err.text,
+        "model 'm' does not take 'image/gif'; it takes application/json, "
+        "application/octet-stream, image/png, image/jpeg, image/webp, multipart/form-data, and videos as "
+        "video/x-motion-jpeg or multipart/x-mixed-replace (ffmpeg -i IN -f mjpeg OUT makes one of anything)");
     ck_assert_str_eq(found(fake, "multipart/form-data; boundary=x"), "multipart/form-data");
     ck_assert_str_eq(found(fake, "text/plain"), "none");
     ck_assert_str_eq(found(fake, "multipart/mixed"), "application/json");
