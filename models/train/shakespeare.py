@@ -13,7 +13,7 @@ from torch import nn
 
 import common
 
-HIDDEN, STREAMS, STEP, EPOCHS = 256, 32, 64, 5
+HIDDEN, STREAMS, STEP, EPOCHS = 256, 32, 64, 7
 
 
 class Network(nn.Module):

@@ -348,6 +348,130 @@ START_TEST(ninety_eight_of_a_hundred_dates_are_understood)
 }
 END_TEST
 
+#define PLAY "tinyshakespeare/input.txt.gz"
+#define LETTERS 65
+#define STEP 1000
+
+/* The letters are those of the text, in the order of their codes. */
+static const char *letters_of(const char *text)
+{
+    static char letters[256];
+    bool there[256] = {false};
+    int n = 0;
+    for (; *text; text++)
+        there[(unsigned char)*text] = true;
+    for (int c = 0; c < 256; c++)
+        if (there[c])
+            letters[n++] = (char)c;
+    ck_assert_int_eq(n, LETTERS);
+    return letters;
+}
+
+static double nats(const float *scores, int right)
+{
+    double most = (double)scores[0], sum = 0;
+    for (int c = 1; c < LETTERS; c++)
+        most = fmax(most, (double)scores[c]);
+    for (int c = 0; c < LETTERS; c++)
+        sum += exp((double)scores[c] - most);
+    return log(sum) + most - (double)scores[right];
+}
+
+/* A step of the sequence: n characters, and how little was expected of each that follows, summed up. */
+static double read_on(const struct rig *rig, const char *letters, const char *text, int n, bool start)
+{
+    static float scores[STEP * LETTERS];
+    static char body[8 * STEP];
+    int used = snprintf(body, sizeof body,
+                        "{\"parameters\":{\"sequence_id\":1,\"sequence_start\":%s},\"outputs\":[{\"name\":\"scores\"}],"
+                        "\"inputs\":[{\"name\":\"characters\",\"shape\":[1,%d],\"datatype\":\"INT64\",\"data\":",
+                        start ? "true" : "false", n);
+    for (int i = 0; i < n; i++)
+        used += snprintf(body + used, sizeof body - (size_t)used, "%c%d", i ? ',' : '[',
+                         (int)(strchr(letters, text[i]) - letters));
+    used += snprintf(body + used, sizeof body - (size_t)used, "]}]}");
+    struct reply reply = rig_ask(rig, "POST", "/v2/models/shakespeare/infer", "", body, (size_t)used);
+    ck_assert_msg(reply_floats(&reply, scores, STEP * LETTERS) == n * LETTERS, "%.300s", reply.body);
+    reply_free(&reply);
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += nats(scores + (size_t)i * LETTERS, (int)(strchr(letters, text[i + 1]) - letters));
+    return sum;
+}
+
+START_TEST(a_play_is_expected_as_well_as_the_manifest_says)
+{
+    struct rig rig;
+    char path[512];
+    size_t n;
+    if (!samples_path(path, sizeof path, PLAY) || !begin(&rig))
+        return;
+    const char *text = rig_keep(rig_shell(&n, "gzip -dc '%s'", path)), *letters = letters_of(text);
+    const char *held = text + n * 95 / 100;
+    const int most = RIG_SANITIZED ? 4000 : (int)(text + n - held) - 1;
+    double sum = 0;
+    for (int at = 0; at < most; at += STEP)
+        sum += read_on(&rig, letters, held + at, most - at < STEP ? most - at : STEP, at == 0);
+    const double wanted = samples_accuracy("shakespeare", "value");
+    printf("measured: shakespeare: %.4f nats a character of %d, the manifest says %.4f\n", sum / most, most, wanted);
+    ck_assert(wanted <= 1.6);
+    if (!RIG_SANITIZED)
+        ck_assert_msg(fabs(sum / most - wanted) <= 0.001, "%.4f nats, not %.4f", sum / most, wanted);
+    end(&rig);
+}
+END_TEST
+
+#define LINE_HEIGHT 24
+
+/* models/read/heldout.png: lines one below the other, gray. */
+static uint8_t *lines_of(int *width, int *n)
+{
+    struct spng_ihdr header;
+    size_t size;
+    FILE *file = fopen("models/read/heldout.png", "rb");
+    ck_assert_ptr_nonnull(file);
+    spng_ctx *ctx = spng_ctx_new(0);
+    ck_assert_int_eq(spng_set_png_file(ctx, file), 0);
+    ck_assert_int_eq(spng_get_ihdr(ctx, &header), 0);
+    ck_assert_int_eq(header.color_type, SPNG_COLOR_TYPE_GRAYSCALE);
+    ck_assert_int_eq(spng_decoded_image_size(ctx, SPNG_FMT_PNG, &size), 0);
+    uint8_t *pixels = rig_keep(malloc(size));
+    ck_assert_ptr_nonnull(pixels);
+    ck_assert_int_eq(spng_decode_image(ctx, pixels, size, SPNG_FMT_PNG, 0), 0);
+    spng_ctx_free(ctx);
+    fclose(file);
+    *width = (int)header.width;
+    *n = (int)header.height / LINE_HEIGHT;
+    return pixels;
+}
+
+START_TEST(lines_in_fonts_that_were_not_learnt_are_read)
+{
+    struct rig rig;
+    char line[128], text[128];
+    int width, n, wrong = 0, characters = 0;
+    if (!begin(&rig))
+        return;
+    const uint8_t *pixels = lines_of(&width, &n);
+    FILE *list = fopen("models/read/heldout.txt", "r");
+    ck_assert_ptr_nonnull(list);
+    for (int i = 0; i < n; i++) {
+        ck_assert_ptr_nonnull(fgets(line, sizeof line, list));
+        line[strcspn(line, "\n")] = '\0';
+        struct blob png = samples_png(pixels + (size_t)i * LINE_HEIGHT * (size_t)width, width, LINE_HEIGHT);
+        struct reply reply = rig_ask(&rig, "POST", "/v2/models/read/infer", PNG_IN, png.at, png.n);
+        text_of(&reply, TEXT, text, sizeof text);
+        reply_free(&reply);
+        wrong += errors(text, line);
+        characters += (int)strlen(line);
+    }
+    fclose(list);
+    printf("measured: read: %d of %d characters are misread\n", wrong, characters);
+    ck_assert_msg(n >= 20 && wrong * 20 <= characters, "%d of %d", wrong, characters);
+    end(&rig);
+}
+END_TEST
+
 Suite *daemon_trained_suite(void)
 {
     Suite *suite = suite_create("daemon_trained");
@@ -357,6 +481,8 @@ Suite *daemon_trained_suite(void)
     tcase_add_test(tests, one_spoken_digit_in_twenty_is_misheard_at_most);
     tcase_add_test(tests, what_is_said_is_heard);
     tcase_add_test(tests, ninety_eight_of_a_hundred_dates_are_understood);
+    tcase_add_test(tests, a_play_is_expected_as_well_as_the_manifest_says);
+    tcase_add_test(tests, lines_in_fonts_that_were_not_learnt_are_read);
     tcase_set_timeout(tests, RIG_PATIENCE_MS / 1000 * 4);
     suite_add_tcase(suite, tests);
     return suite;

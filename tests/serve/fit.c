@@ -48,8 +48,8 @@ static struct percept_model *open_shipped(const char *name)
 
 START_TEST(the_shipped_manifests_fit_their_models)
 {
-    static const char *const names[] = {"digits",  "perceptron",   "cats-dogs",    "names", "spam",
-                                        "denoise", "dream-encode", "dream-decode", "hear",  "say"};
+    static const char *const names[] = {"digits",       "perceptron",   "cats-dogs", "names", "spam",        "denoise",
+                                        "dream-encode", "dream-decode", "hear",      "say",   "shakespeare", "read"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct percept_model *model = open_shipped(names[i]);
         if (!model)
