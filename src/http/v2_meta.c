@@ -293,7 +293,7 @@ static void add_parameters(struct text *text, const struct served *served)
         comma = ",";
     }
     if (manifest->generate.given)
-        text_printf(text, "%s\"generate\":true", comma);
+        text_printf(text, "%s\"generate\":true%s", comma, manifest->generate.encoder ? ",\"encoder\":true" : "");
     text_add(text, "}");
 }
 

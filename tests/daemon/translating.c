@@ -168,6 +168,9 @@ START_TEST(a_text_is_read_once_and_another_is_made)
     expect(&rig, "/v1/completions", "{\"model\":\"shift\",\"prompt\":\"cd\"" BEST, 200,
            "\"choices\":[{\"text\":\"de\",\"index\":0,\"logprobs\":null,\"finish_reason\":\"stop\"}],"
            "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}}");
+    struct reply told = rig_get(&rig, "/v2/models/shift");
+    ck_assert_msg(strstr(told.body, "\"generate\":true,\"encoder\":true"), "%s", told.body);
+    reply_free(&told);
     end(&rig);
 }
 END_TEST

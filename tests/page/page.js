@@ -286,6 +286,19 @@ const tests = {
     assert.match((await texts(tab, 'pre'))[0], /^curl -N .*\/generate_stream'$/);
   },
 
+  async 'a text of which another one is made is all that is asked for'(tab) {
+    await pretend(tab, {name: 'translator', parameters: {generate: true, encoder: true}}, {status: 200,
+      contentType: 'text/event-stream', body: `data: ${JSON.stringify({text_output: 'one', finish_reason: 'stop', completion_tokens: 1})}\n\n`});
+    await tab.reload();
+    await tab.waitForSelector(`${card('translator')} form button`);
+    assert.deepStrictEqual(await texts(tab, `${card('translator')} form label`), ['Write a text']);
+    await tab.type(`${card('translator')} textarea`, 'eins');
+    await tab.click(`${card('translator')} form button`);
+    await tab.waitForFunction(() => /tokens/.test(document.querySelector('.time').textContent));
+    assert.deepStrictEqual(await texts(tab, '.answer .prose'), ['one']);
+    assert.ok((await texts(tab, 'pre'))[0].includes('{"text_input":"eins"}'));
+  },
+
   async 'windows of a sound have their times'(tab) {
     await pretend(tab, {name: 'wake', parameters: {input_kind: 'audio', task: 'classify'}},
       told([[{label: 'yes', index: 1, score: 0.9}], [{label: 'no', index: 0, score: 1.5e-5}]],

@@ -157,18 +157,20 @@ export function text(send) {
   return {nodes: [made]};
 }
 
-export function prompt(send) {
+// A model with an encoder makes a text of this one, as its manifest says; any other goes on with it.
+export function prompt(send, model) {
+  const reads = Boolean(model.parameters.encoder);
   const area = el('textarea', {rows: 4});
   const tokens = el('input', {type: 'number', min: 1, max: 1048576, value: 100});
   const temperature = el('input', {type: 'number', min: 0, max: 10, step: 0.1, value: 0.8});
   const stop = el('button', {type: 'button', class: 'quiet'}, 'Stop');
-  const made = form('How does the text begin?', area, el('button', {}, 'Go on'),
-    el('p', {class: 'numbers'}, el('label', {}, 'tokens ', tokens), el('label', {}, 'temperature ', temperature)));
+  const made = form(reads ? 'Write a text' : 'How does the text begin?', area, el('button', {}, reads ? 'Ask' : 'Go on'),
+    reads ? '' : el('p', {class: 'numbers'}, el('label', {}, 'tokens ', tokens), el('label', {}, 'temperature ', temperature)));
   made.lastChild.append(' ', stop);
   stop.addEventListener('click', () => send(null));
   made.addEventListener('submit', (event) => {
     event.preventDefault();
-    const body = JSON.stringify({text_input: area.value, max_tokens: Number(tokens.value),
+    const body = JSON.stringify(reads ? {text_input: area.value} : {text_input: area.value, max_tokens: Number(tokens.value),
       temperature: Number(temperature.value), seed: Math.floor(Math.random() * 2 ** 31)});
     send({body, type: 'application/json', text: body});
   });
