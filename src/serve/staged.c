@@ -74,6 +74,8 @@ static void start(struct run_stage *stage)
     struct staged_run *run = stage->run;
     const struct staged_step *at = stage->at;
     struct percept_err err = {0};
+    if (run->job->leaving) /* one before it could not be begun: nobody waits for this one */
+        return;
     stage->arena.budget = run->job->arena->budget;
     const struct percept_tensor **sources = arena_array(&stage->arena, (size_t)at->n_inputs + 1, sizeof *sources);
     if (!sources) {
