@@ -16,7 +16,7 @@ if [ -z "$levels" ]; then
     echo "$build/perceptd --kernels-list names no level"
     echo "0 1" >>"$tally"
 fi
-for level in v4 v3 base; do
+for level in v4+vnni v4 v3 base; do
     case " $levels " in *" $level "*) continue ;; esac
     echo "not run: level $level (this processor lacks it)"
     case " ${REQUIRE_LEVELS:-} " in *" $level "*) echo "but it is required" && echo "0 1" >>"$tally" ;; esac
@@ -45,31 +45,36 @@ run() { # title, program; what it says is printed at once, since several run at 
     rm -f "$own" "$said" "$said.whole"
 }
 
-lane() { # folder...: one after the other
-    local folder level
-    for folder in "$@"; do
-        case $folder in
-        op | engine)
-            for level in $levels; do
-                PERCEPTD_KERNELS=$level run "tests/$folder, level $level" "$build/test-$folder"
-            done ;;
-        *) run "tests/$folder" "$build/test-$folder" ;;
-        esac
-    done
+# A level that has one family alone (v4+vnni: quantize) and borrows the others runs the suites that reach it.
+level_run() { # folder, level
+    local suite
+    case $2 in
+    *+*)
+        for suite in tests/"$1"/quant*.c tests/"$1"/integers.c; do
+            suite=${suite#tests/} suite=${suite%.c}
+            [ ! -e "tests/$suite.c" ] || CK_RUN_SUITE=$suite run "tests/$suite, level $2" "$build/test-$1"
+        done ;;
+    *) run "tests/$1, level $2" "$build/test-$1" ;;
+    esac
 }
 
-# Three lanes: what only computes, what starts the program, and the rest. The last two wait more than they compute.
-computing=() starting=() rest=()
-for folder in "$@"; do
+# Three at a time, the longest first: what talks waits more than it computes.
+begin() { # function, arguments
+    while [ "$(jobs -rp | wc -l)" -ge 3 ]; do wait -n; done
+    "$@" &
+}
+longest="op http serve daemon engine"
+for folder in $longest "$@"; do
+    case " ${begun:-} " in *" $folder "*) continue ;; esac
+    case " $* " in *" $folder "*) begun="${begun:-} $folder" ;; *) continue ;; esac
     case $folder in
-    graph | kernel | op) computing+=("$folder") ;;
-    base | command | daemon) starting+=("$folder") ;;
-    *) rest+=("$folder") ;;
+    op | engine)
+        for level in $levels; do
+            PERCEPTD_KERNELS=$level begin level_run "$folder" "$level"
+        done ;;
+    *) begin run "tests/$folder" "$build/test-$folder" ;;
     esac
 done
-lane "${computing[@]}" &
-lane "${starting[@]}" &
-lane "${rest[@]}"
 wait
 skipped=$(awk '{n += $1} END {print n + 0}' "$tally.skipped" 2>/dev/null || echo 0)
 # Once more at the end, where one looks.
