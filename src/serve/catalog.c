@@ -446,7 +446,7 @@ static void look_at_all_parts(struct catalog *catalog)
         catalog->moved = false;
         for (struct entry *entry = catalog->entries; entry; entry = entry->next) {
             const enum served_state state = entry->served.state;
-            if (entry->served.depends && entry->listed && !entry->loading && state != SERVED_UNLOADING &&
+            if (entry->listed && !entry->loading && entry->served.depends && state != SERVED_UNLOADING &&
                 (state == SERVED_READY || entry->lacking))
                 look_at_parts(catalog, entry);
         }

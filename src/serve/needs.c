@@ -109,7 +109,8 @@ static bool has_stand_in(const struct served *listed, const struct served *serve
 const struct entry *needs_holder(const struct entry *all, const struct served *listed, const struct served *served)
 {
     for (const struct entry *entry = all; entry; entry = entry->next) {
-        const bool leaves = entry->served.state == SERVED_UNLOADING && entry->served.depends; /* its jobs hold them */
+        const bool leaves = entry->served.state == SERVED_UNLOADING && !entry->loading &&
+                            entry->served.depends; /* its jobs hold them */
         if (entry->served.state == SERVED_FAILED || leaves || entry_is_left(entry))
             continue;
         for (const struct need *need = entry->needs; need; need = need->next)
