@@ -30,29 +30,12 @@
 #define AROUND(inner) ENSEMBLE(IO("x", "4"), IO("y", "4"), STEP(inner, IN("x", "x") OUT("y", "y")))
 #define TWICE ENSEMBLE(IO("x", "4"), IO("y", "4"), SAME("x", "between") "," SAME("between", "y"))
 
-static void write_text(const struct rig *rig, const char *name, const char *text)
-{
-    rig_write(rig, name, text, strlen(text));
-}
-
-static void write_model(const struct rig *rig, const char *name, struct proto graph, const char *config)
-{
-    char path[96];
-    struct proto model = proto_model(graph, 13);
-    free(rig_shell(NULL, "mkdir -p %s/repo/%s/1", rig->folder, name));
-    snprintf(path, sizeof path, "repo/%s/1/model.onnx", name);
-    rig_write(rig, path, model.at, model.n);
-    snprintf(path, sizeof path, "repo/%s/config.pbtxt", name);
-    write_text(rig, path, config);
-    proto_free(&model);
-}
-
 static void write_chain(const struct rig *rig, const char *name, const char *config)
 {
     char path[96];
     free(rig_shell(NULL, "mkdir -p %s/repo/%s", rig->folder, name));
     snprintf(path, sizeof path, "repo/%s/config.pbtxt", name);
-    write_text(rig, path, config);
+    rig_write_text(rig, path, config);
 }
 
 static struct proto sums(void)
@@ -83,16 +66,10 @@ static bool begin(struct rig *rig)
     if (!rig_is_there())
         return false;
     rig_begin(rig);
-    write_model(rig, "sums", sums(), "max_batch_size: 8");
-    write_model(rig, "same", same(4), "max_batch_size: 8");
+    rig_write_repository(rig, "sums", sums(), "max_batch_size: 8");
+    rig_write_repository(rig, "same", same(4), "max_batch_size: 8");
     write_chain(rig, "simple", SIMPLE);
     return true;
-}
-
-static void end(struct rig *rig)
-{
-    ck_assert_int_eq(rig_stop(rig), 0);
-    rig_end(rig);
 }
 
 static void expect_get(const struct rig *rig, const char *path, int status, const char *part)
@@ -161,7 +138,7 @@ START_TEST(an_ensemble_of_a_repository_is_a_chain)
         &rig, "/v2/models/simple/infer", "",
         "{\"parameters\":{\"sequence_id\":3},\"inputs\":[" TENSOR("A", "[1,1,1,1]") "," TENSOR("B", "[1,1,1,1]") "]}",
         400, "keeps nothing between requests"));
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -181,9 +158,9 @@ START_TEST(a_manifest_may_say_stages_and_what_its_ends_mean)
     proto_add(&graph, GRAPH_NODE, proto_node("Add", "", "x,x", "y"));
     proto_add(&graph, GRAPH_INPUT, proto_value("x", PERCEPT_FLOAT, 2, dims));
     proto_add(&graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT, 2, dims));
-    write_model(&rig, "floats", graph, "");
+    rig_write_repository(&rig, "floats", graph, "");
     free(rig_shell(NULL, "mkdir -p %s/repo/said", rig.folder));
-    write_text(&rig, "repo/said/manifest.json", manifest);
+    rig_write_text(&rig, "repo/said/manifest.json", manifest);
     rig_start(&rig, "%s/repo", rig.folder);
     char *head =
         expect_post(&rig, "/v2/models/said/infer", "",
@@ -197,7 +174,7 @@ START_TEST(a_manifest_may_say_stages_and_what_its_ends_mean)
                      "{\"inputs\":[{\"name\":\"words\",\"datatype\":\"FP32\",\"shape\":[1,4],\"data\":[1,3,2,0]}],"
                      "\"parameters\":{\"predictions\":true}}",
                      200, "\"predictions\":[[{\"label\":\"light\",\"index\":1,\"score\":12.0}]]"));
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -213,7 +190,8 @@ START_TEST(steps_of_different_callers_share_a_batch)
     char bodies[CALLERS][400], wanted[CALLERS][80];
     if (!begin(&rig))
         return;
-    write_model(&rig, "sums", sums(), "max_batch_size: 8 dynamic_batching { max_queue_delay_microseconds: 60000000 }");
+    rig_write_repository(&rig, "sums", sums(),
+                         "max_batch_size: 8 dynamic_batching { max_queue_delay_microseconds: 60000000 }");
     write_chain(&rig, "half", ENSEMBLE(IO("A", "4") "," IO("B", "4"), IO("d", "4"), SUMS("A", "B", "s", "d")));
     rig_start(&rig, "%s/repo", rig.folder);
     for (int i = 0; i < CALLERS; i++) {
@@ -230,7 +208,7 @@ START_TEST(steps_of_different_callers_share_a_batch)
                       posts[i].reply.status, posts[i].reply.body);
     }
     expect_get(&rig, "/v2/models/sums/stats", 200, "\"inference_count\":8,\"execution_count\":1,");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -240,7 +218,8 @@ START_TEST(a_deadline_between_steps_is_told_and_a_client_that_leaves_is_not_wait
     struct client client;
     if (!begin(&rig))
         return;
-    write_model(&rig, "same", same(4), "max_batch_size: 8 dynamic_batching { max_queue_delay_microseconds: 60000000 }");
+    rig_write_repository(&rig, "same", same(4),
+                         "max_batch_size: 8 dynamic_batching { max_queue_delay_microseconds: 60000000 }");
     rig_start(&rig, "%s/repo", rig.folder);
     free(expect_post(&rig, "/v2/models/simple/infer", "X-Request-Timeout-Ms: 50\r\n", BOTH("[1,2,3,4]", "[1,1,1,1]"),
                      503, "stage 'same': Request timeout expired"));
@@ -252,7 +231,7 @@ START_TEST(a_deadline_between_steps_is_told_and_a_client_that_leaves_is_not_wait
     client_close(&client);
     while (rig_metric(&rig, "perceptd_requests_in_flight") > 0)
         rig_pause(5);
-    end(&rig); /* drains at once: nothing waits for company any more */
+    rig_finish(&rig); /* drains at once: nothing waits for company any more */
 }
 END_TEST
 
@@ -311,7 +290,7 @@ START_TEST(what_is_wrong_with_a_chain_is_told_when_it_is_loaded)
     struct rig rig;
     if (!begin(&rig))
         return;
-    write_model(&rig, "pairs", same(2), "max_batch_size: 8");
+    rig_write_repository(&rig, "pairs", same(2), "max_batch_size: 8");
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         write_chain(&rig, wrong[i].name, wrong[i].config);
         free(rig_shell(NULL, "touch %s/repo/%s/ensemble_scheduling", rig.folder, wrong[i].name));
@@ -323,7 +302,7 @@ START_TEST(what_is_wrong_with_a_chain_is_told_when_it_is_loaded)
         expect_get(&rig, path, 503, wrong[i].why);
     }
     expect_ready(&rig, "simple", true);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -351,7 +330,7 @@ START_TEST(chains_of_chains_are_served_four_deep_and_never_in_circles)
         snprintf(name, sizeof name, "c%d", i);
         expect_ready(&rig, name, false);
     }
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -379,7 +358,7 @@ START_TEST(a_chain_is_ready_while_all_of_its_models_are)
     load(&rig, "unload", "outer", 200, "");
     load(&rig, "unload", "simple", 200, "");
     load(&rig, "unload", "same", 200, "");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -391,15 +370,15 @@ START_TEST(a_part_that_takes_something_else_makes_the_chain_unready_until_it_fit
     write_chain(&rig, "alone", ENSEMBLE(IO("x", "4"), IO("y", "4"), SAME("x", "y")));
     rig_start(&rig, "%s/repo --admin", rig.folder);
     expect_ready(&rig, "alone", true);
-    write_model(&rig, "same", same(2), "max_batch_size: 8");
+    rig_write_repository(&rig, "same", same(2), "max_batch_size: 8");
     load(&rig, "load", "same", 200, "");
     expect_ready(&rig, "alone", false);
     free(expect_post(&rig, "/v2/models/alone/infer", "", ONE("[1,2,3,4]"), 503, "is not at ready state"));
-    write_model(&rig, "same", same(4), "max_batch_size: 8");
+    rig_write_repository(&rig, "same", same(4), "max_batch_size: 8");
     load(&rig, "load", "same", 200, "");
     expect_ready(&rig, "alone", true);
     free(expect_post(&rig, "/v2/models/alone/infer", "", ONE("[1,2,3,4]"), 200, "\"data\":[1,2,3,4]"));
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -410,7 +389,8 @@ START_TEST(a_request_keeps_the_models_that_it_began_with)
     struct client client;
     if (!begin(&rig))
         return;
-    write_model(&rig, "same", same(4), "max_batch_size: 8 dynamic_batching { max_queue_delay_microseconds: 60000000 }");
+    rig_write_repository(&rig, "same", same(4),
+                         "max_batch_size: 8 dynamic_batching { max_queue_delay_microseconds: 60000000 }");
     write_chain(&rig, "alone", ENSEMBLE(IO("x", "4"), IO("y", "4"), SAME("x", "m") "," SAME("m", "y")));
     rig_start(&rig, "%s/repo --admin", rig.folder);
     ck_assert(client_open(&client, rig.port));
@@ -418,7 +398,7 @@ START_TEST(a_request_keeps_the_models_that_it_began_with)
         client_request(&client, "POST", "/v2/models/alone/infer", "", ONE("[1,2,3,4]"), strlen(ONE("[1,2,3,4]"))));
     while (rig_metric(&rig, "perceptd_requests_in_flight") < 1)
         rig_pause(5);
-    write_model(&rig, "same", same(4), "max_batch_size: 8");
+    rig_write_repository(&rig, "same", same(4), "max_batch_size: 8");
     load(&rig, "load", "same", 200, "");
     load(&rig, "unload", "alone", 200, "");
     load(&rig, "unload", "simple", 200, "");

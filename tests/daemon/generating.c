@@ -22,11 +22,6 @@ Suite *daemon_generating_suite(void);
 
 #define LETTERS 6 /* a b c d e . */
 
-static void write_text(const struct rig *rig, const char *name, const char *text)
-{
-    rig_write(rig, name, text, strlen(text));
-}
-
 /* scores = table[ids] where there is a state, and hn = h + 1. ids is [batch,1]: prompts are fed token by token. */
 static void write_chain(const struct rig *rig, const char *name, const char *manifest)
 {
@@ -53,9 +48,9 @@ static void write_chain(const struct rig *rig, const char *name, const char *man
     snprintf(path, sizeof path, "models/%s/model.onnx", name);
     rig_write(rig, path, model.at, model.n);
     snprintf(path, sizeof path, "models/%s/letters.txt", name);
-    write_text(rig, path, "a\nb\nc\nd\ne\n.\n");
+    rig_write_text(rig, path, "a\nb\nc\nd\ne\n.\n");
     snprintf(path, sizeof path, "models/%s/manifest.json", name);
-    write_text(rig, path, manifest);
+    rig_write_text(rig, path, manifest);
     proto_free(&model);
 }
 
@@ -82,20 +77,6 @@ static bool begin(struct rig *rig)
     return true;
 }
 
-static void end(struct rig *rig)
-{
-    ck_assert_int_eq(rig_stop(rig), 0);
-    rig_end(rig);
-}
-
-static void expect(const struct rig *rig, const char *path, const char *body, int status, const char *part)
-{
-    struct reply reply = rig_ask(rig, "POST", path, "", body, strlen(body));
-    ck_assert_msg(reply.status == status && strstr(reply.body, part), "%s %s gives %d: %s", path, body, reply.status,
-                  reply.body);
-    reply_free(&reply);
-}
-
 #define CHAIN "/v2/models/chain/generate"
 
 START_TEST(a_text_goes_on)
@@ -103,26 +84,27 @@ START_TEST(a_text_goes_on)
     struct rig rig;
     if (!begin(&rig))
         return;
-    expect(&rig, CHAIN, "{\"text_input\":\"a\",\"max_tokens\":4,\"temperature\":0}", 200,
-           "\"text_output\":\"bcde\",\"finish_reason\":\"length\",\"prompt_tokens\":1,\"completion_tokens\":4}");
-    expect(&rig, CHAIN, "{\"text_input\":\"c\",\"parameters\":{\"max_tokens\":4,\"temperature\":0}}", 200,
-           "\"text_output\":\"deab\"");
-    expect(&rig, CHAIN, "{\"text_input\":\"c\",\"max_tokens\":9,\"temperature\":0,\"stop\":\"ea\"}", 200,
-           "\"text_output\":\"d\",\"finish_reason\":\"stop\"");
-    expect(&rig, CHAIN, "{\"text_input\":\"c\",\"max_tokens\":9,\"temperature\":0,\"stop\":[\"x\",\"d\"]}", 200,
-           "\"text_output\":\"\",\"finish_reason\":\"stop\"");
-    expect(&rig, CHAIN, "{\"text_input\":\"c\",\"max_tokens\":9,\"temperature\":0,\"stop\":[\"b\",\"eab\"]}", 200,
-           "\"text_output\":\"d\",\"finish_reason\":\"stop\""); /* the one that begins first */
-    expect(&rig, CHAIN, "{\"text_input\":\"c\",\"max_tokens\":0}", 200,
-           "\"text_output\":\"\",\"finish_reason\":\"length\"");
-    expect(&rig, CHAIN, "{\"text_input\":\"c\",\"max_tokens\":2,\"temperature\":0,\"echo\":true}", 200,
-           "\"text_output\":\"cde\"");
+    rig_expect(&rig, CHAIN, "{\"text_input\":\"a\",\"max_tokens\":4,\"temperature\":0}", 200,
+               "\"text_output\":\"bcde\",\"finish_reason\":\"length\",\"prompt_tokens\":1,\"completion_tokens\":4}");
+    rig_expect(&rig, CHAIN, "{\"text_input\":\"c\",\"parameters\":{\"max_tokens\":4,\"temperature\":0}}", 200,
+               "\"text_output\":\"deab\"");
+    rig_expect(&rig, CHAIN, "{\"text_input\":\"c\",\"max_tokens\":9,\"temperature\":0,\"stop\":\"ea\"}", 200,
+               "\"text_output\":\"d\",\"finish_reason\":\"stop\"");
+    rig_expect(&rig, CHAIN, "{\"text_input\":\"c\",\"max_tokens\":9,\"temperature\":0,\"stop\":[\"x\",\"d\"]}", 200,
+               "\"text_output\":\"\",\"finish_reason\":\"stop\"");
+    rig_expect(&rig, CHAIN, "{\"text_input\":\"c\",\"max_tokens\":9,\"temperature\":0,\"stop\":[\"b\",\"eab\"]}", 200,
+               "\"text_output\":\"d\",\"finish_reason\":\"stop\""); /* the one that begins first */
+    rig_expect(&rig, CHAIN, "{\"text_input\":\"c\",\"max_tokens\":0}", 200,
+               "\"text_output\":\"\",\"finish_reason\":\"length\"");
+    rig_expect(&rig, CHAIN, "{\"text_input\":\"c\",\"max_tokens\":2,\"temperature\":0,\"echo\":true}", 200,
+               "\"text_output\":\"cde\"");
     struct reply told = rig_get(&rig, "/v2/models/chain");
     ck_assert_msg(strstr(told.body, "\"generate\":true"), "%s", told.body);
     reply_free(&told);
-    expect(&rig, "/v2/models/chain/versions/1/generate", "{\"text_input\":\"a\",\"max_tokens\":1,\"temperature\":0}",
-           200, "\"model_version\":\"1\",\"text_output\":\"b\"");
-    end(&rig);
+    rig_expect(&rig, "/v2/models/chain/versions/1/generate",
+               "{\"text_input\":\"a\",\"max_tokens\":1,\"temperature\":0}", 200,
+               "\"model_version\":\"1\",\"text_output\":\"b\"");
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -135,7 +117,7 @@ START_TEST(an_end_token_ends_it_and_is_not_part_of_it)
     ck_assert_int_eq(reply.status, 200);
     ck_assert_msg(strstr(reply.body, "\"finish_reason\":\"stop\"") && !strstr(reply.body, "."), "%s", reply.body);
     reply_free(&reply);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -144,14 +126,14 @@ START_TEST(completions_are_answered_as_their_clients_expect)
     struct rig rig;
     if (!begin(&rig))
         return;
-    expect(&rig, "/v1/completions", "{\"model\":\"chain\",\"prompt\":\"a\",\"max_tokens\":3,\"temperature\":0,\"n\":1}",
-           200,
-           "\"model\":\"chain\",\"choices\":[{\"text\":\"bcd\",\"index\":0,\"logprobs\":null,\"finish_reason\":"
-           "\"length\"}],"
-           "\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":3,\"total_tokens\":4}}");
-    expect(&rig, "/v1/completions", "{\"model\":\"chain\",\"prompt\":\"a\",\"max_tokens\":3,\"temperature\":0}", 200,
-           "\"object\":\"text_completion\",\"created\":");
-    end(&rig);
+    rig_expect(&rig, "/v1/completions",
+               "{\"model\":\"chain\",\"prompt\":\"a\",\"max_tokens\":3,\"temperature\":0,\"n\":1}", 200,
+               "\"model\":\"chain\",\"choices\":[{\"text\":\"bcd\",\"index\":0,\"logprobs\":null,\"finish_reason\":"
+               "\"length\"}],"
+               "\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":3,\"total_tokens\":4}}");
+    rig_expect(&rig, "/v1/completions", "{\"model\":\"chain\",\"prompt\":\"a\",\"max_tokens\":3,\"temperature\":0}",
+               200, "\"object\":\"text_completion\",\"created\":");
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -194,9 +176,9 @@ START_TEST(a_text_comes_token_by_token)
         strstr(reply.body, "{\"text\":\"c\",\"index\":0,\"logprobs\":null,\"finish_reason\":\"length\"}]"));
     ck_assert_str_eq(reply.body + reply.n_bytes - 14, "data: [DONE]\n\n");
     reply_free(&reply);
-    expect(&rig, STREAM, "{\"text_input\":\"z\"}", 400, "the vocabulary does not have 'z'");
-    expect(&rig, "/v2/models/plain/generate_stream", "{\"text_input\":\"a\"}", 400, "has no 'generate'");
-    end(&rig);
+    rig_expect(&rig, STREAM, "{\"text_input\":\"z\"}", 400, "the vocabulary does not have 'z'");
+    rig_expect(&rig, "/v2/models/plain/generate_stream", "{\"text_input\":\"a\"}", 400, "has no 'generate'");
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -216,7 +198,7 @@ START_TEST(two_streams_follow_on_one_connection)
         reply_free(&reply);
     }
     client_close(&client);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -252,8 +234,8 @@ START_TEST(who_leaves_a_stream_ends_it_wherever_he_does)
         client_close(&client);
     }
     wait_for_none(&rig);
-    expect(&rig, CHAIN, "{\"text_input\":\"a\",\"max_tokens\":1,\"temperature\":0}", 200, "\"b\"");
-    end(&rig);
+    rig_expect(&rig, CHAIN, "{\"text_input\":\"a\",\"max_tokens\":1,\"temperature\":0}", 200, "\"b\"");
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -321,8 +303,8 @@ START_TEST(what_makes_no_sense_is_refused_with_a_sentence)
     if (!begin(&rig))
         return;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        expect(&rig, cases[i].path, cases[i].body, cases[i].status, cases[i].part);
-    end(&rig);
+        rig_expect(&rig, cases[i].path, cases[i].body, cases[i].status, cases[i].part);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -357,7 +339,7 @@ START_TEST(a_seed_makes_the_same_text_whoever_shares_the_batches)
         ck_assert_str_eq(posts[i].reply.body, alone[i].body);
         reply_free(&alone[i]);
     }
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -374,8 +356,8 @@ START_TEST(who_hangs_up_stops_the_loop)
         client_close(&client);
     }
     wait_for_none(&rig);
-    expect(&rig, CHAIN, "{\"text_input\":\"a\",\"max_tokens\":1,\"temperature\":0}", 200, "\"b\"");
-    end(&rig);
+    rig_expect(&rig, CHAIN, "{\"text_input\":\"a\",\"max_tokens\":1,\"temperature\":0}", 200, "\"b\"");
+    rig_finish(&rig);
 }
 END_TEST
 

@@ -73,6 +73,12 @@ void rig_end(struct rig *rig)
     free_kept();
 }
 
+void rig_finish(struct rig *rig)
+{
+    ck_assert_int_eq(rig_stop(rig), 0);
+    rig_end(rig);
+}
+
 void rig_pause(int ms)
 {
     poll(NULL, 0, ms);
@@ -296,6 +302,23 @@ void rig_write(const struct rig *rig, const char *name, const void *at, size_t n
     fclose(file);
 }
 
+void rig_write_text(const struct rig *rig, const char *name, const char *text)
+{
+    rig_write(rig, name, text, strlen(text));
+}
+
+void rig_write_repository(const struct rig *rig, const char *name, struct proto graph, const char *config)
+{
+    char path[96];
+    struct proto model = proto_model(graph, 13);
+    free(rig_shell(NULL, "mkdir -p %s/repo/%s/1", rig->folder, name));
+    snprintf(path, sizeof path, "repo/%s/1/model.onnx", name);
+    rig_write(rig, path, model.at, model.n);
+    snprintf(path, sizeof path, "repo/%s/config.pbtxt", name);
+    rig_write_text(rig, path, config);
+    proto_free(&model);
+}
+
 /* --- a client ----------------------------------------------------------------------------------------------------- */
 
 bool client_open(struct client *client, int port)
@@ -492,6 +515,14 @@ struct reply rig_get(const struct rig *rig, const char *path)
 struct reply rig_post_text(const struct rig *rig, const char *path, const char *text)
 {
     return rig_ask(rig, "POST", path, "Content-Type: text/plain\r\n", text, strlen(text));
+}
+
+void rig_expect(const struct rig *rig, const char *path, const char *body, int status, const char *part)
+{
+    struct reply reply = rig_ask(rig, "POST", path, "", body, strlen(body));
+    ck_assert_msg(reply.status == status && strstr(reply.body, part), "%s %s gives %d: %s", path, body, reply.status,
+                  reply.body);
+    reply_free(&reply);
 }
 
 double rig_metric(const struct rig *rig, const char *begin)

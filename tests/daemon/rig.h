@@ -23,6 +23,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "graph/proto.h"
+
 #ifndef __has_feature
 #define __has_feature(x) 0
 #endif
@@ -59,6 +61,8 @@ struct client {
 bool rig_is_there(void);
 void rig_begin(struct rig *rig);
 void rig_end(struct rig *rig);
+/* The daemon ends with 0 at SIGTERM, and the rig with it. */
+void rig_finish(struct rig *rig);
 
 /* For a child that becomes perceptd: what whoever runs the tests ignores (nohup: SIGHUP) it shall not. */
 void rig_default_signals(void);
@@ -85,12 +89,17 @@ long rig_kilobytes(pid_t pid, const char *file, const char *name);
 /* Everything a shell command prints; the caller frees it. Fails when the command does. */
 char *rig_shell(size_t *n_bytes, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void rig_write(const struct rig *rig, const char *name, const void *at, size_t n);
+void rig_write_text(const struct rig *rig, const char *name, const char *text);
+/* A model as Triton has it: repo/NAME/1/model.onnx and repo/NAME/config.pbtxt. Frees the graph. */
+void rig_write_repository(const struct rig *rig, const char *name, struct proto graph, const char *config);
 
 /* One request on a connection of its own. `more`: header lines, each ended by \r\n, or "". */
 struct reply rig_ask(const struct rig *rig, const char *method, const char *path, const char *more, const void *body,
                      size_t n_bytes);
 struct reply rig_get(const struct rig *rig, const char *path);
 struct reply rig_post_text(const struct rig *rig, const char *path, const char *text);
+/* A POST of JSON has this status, and a reply with this part. */
+void rig_expect(const struct rig *rig, const char *path, const char *body, int status, const char *part);
 /* The sum over all samples of /metrics whose line begins like this. */
 double rig_metric(const struct rig *rig, const char *begin);
 

@@ -27,12 +27,6 @@ static bool begin(struct rig *rig)
     return true;
 }
 
-static void end(struct rig *rig)
-{
-    ck_assert_int_eq(rig_stop(rig), 0);
-    rig_end(rig);
-}
-
 #define STREAM "/v2/models/sum/stream?type=audio/x-raw;format=S16LE;rate=8000"
 #define HANDSHAKE                                                                                                      \
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"                     \
@@ -163,7 +157,7 @@ START_TEST(a_sound_is_heard_as_if_it_had_been_posted)
         client_close(&client);
     }
     ck_assert(rig_metric(&rig, "perceptd_sequences{") == 0);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -190,7 +184,7 @@ START_TEST(answers_come_while_the_sound_goes_on)
     send_frame(&client, 1, END, strlen(END));
     ck_assert_int_eq(goodbye(&client), 1000);
     client_close(&client);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -216,7 +210,7 @@ START_TEST(a_sound_comes_back_in_the_bytes_order_of_the_one_that_goes_in)
         ck_assert_mem_eq(payload, cases[i].back, 2);
         client_close(&client);
     }
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -252,7 +246,7 @@ START_TEST(what_is_no_message_ends_it_with_its_code)
     struct reply reply = rig_get(&rig, "/v2/health/live");
     ck_assert_int_eq(reply.status, 200);
     reply_free(&reply);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -285,7 +279,7 @@ START_TEST(whoever_leaves_at_any_byte_leaves_nothing)
         ck_assert_msg(rig_now_us() < until_us, "something of those who left stays");
         rig_pause(5);
     }
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -307,7 +301,7 @@ START_TEST(frames_behind_the_head_wait_for_its_answer)
     struct reply reply = rig_get(&rig, "/v2/health/live");
     ck_assert_int_eq(reply.status, 200);
     reply_free(&reply);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -353,7 +347,7 @@ START_TEST(only_those_who_may_come_in)
         ck_assert_int_eq(strstr(head, "Sec-WebSocket-Protocol: perceptd\r\n") != NULL, named);
         client_close(&client);
     }
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 

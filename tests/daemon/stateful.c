@@ -19,11 +19,6 @@ Suite *daemon_stateful_suite(void);
 
 #define SEQUENCE "\"sequence\":{\"state\":[{\"input\":\"h\",\"output\":\"hn\"}]"
 
-static void write_text(const struct rig *rig, const char *name, const char *text)
-{
-    rig_write(rig, name, text, strlen(text));
-}
-
 /* y = hn = h + number * x */
 static void write_sum(const struct rig *rig, const char *name, float number, const char *manifest)
 {
@@ -43,7 +38,7 @@ static void write_sum(const struct rig *rig, const char *name, float number, con
     rig_write(rig, "new", model.at, model.n);
     free(rig_shell(NULL, "mv %s/new %s/models/%s/model.onnx", rig->folder, rig->folder, name));
     snprintf(path, sizeof path, "models/%s/manifest.json", name);
-    write_text(rig, path, manifest);
+    rig_write_text(rig, path, manifest);
     proto_free(&model);
 }
 
@@ -57,12 +52,6 @@ static bool begin(struct rig *rig)
     write_sum(rig, "plain", 1, "{\"manifest\":1}");
     rig_start(rig, "%s/models --admin", rig->folder);
     return true;
-}
-
-static void end(struct rig *rig)
-{
-    ck_assert_int_eq(rig_stop(rig), 0);
-    rig_end(rig);
 }
 
 #define X "{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[1,2]}"
@@ -101,7 +90,7 @@ START_TEST(steps_go_on_where_the_one_before_ended)
     expect(&rig, "sum", "\"sequence_id\":8,\"sequence_start\":true,\"sequence_end\":true", X, 200,
            "\"data\":[1.0,2.0]");
     expect(&rig, "sum", "\"sequence_id\":8", X, 400, "must specify the START flag");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -115,7 +104,7 @@ START_TEST(a_sequence_may_begin_with_a_state_that_is_given)
     expect(&rig, "sum", "\"sequence_id\":1", X "," H, 400, "may be given with sequence_start alone");
     expect(&rig, "sum", "\"sequence_id\":1", X, 200, "\"data\":[13.0,26.0]"); /* what was refused has not happened */
     expect(&rig, "sum", "", X "," H, 200, "\"data\":[11.0,22.0]");            /* a step of nothing */
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -149,7 +138,7 @@ START_TEST(what_does_not_fit_is_refused_and_has_not_happened)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         expect(&rig, cases[i].model, cases[i].parameters, cases[i].inputs, cases[i].status, cases[i].part);
     expect(&rig, "sum", "\"sequence_id\":5", X, 200, "\"data\":[2.0,4.0]");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -174,7 +163,7 @@ START_TEST(states_are_not_shown_unless_they_are_asked_for)
     ck_assert_ptr_nonnull(
         strstr(reply.body, "\"name\":\"hn\",\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[2.0,4.0]"));
     reply_free(&reply);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -193,7 +182,7 @@ START_TEST(one_too_many_drops_the_one_that_rests_longest)
     ck_assert_int_eq((int)rig_metric(&rig, "perceptd_sequences_dropped_total{model=\"two\""), 1);
     expect(&rig, "two", "\"sequence_id\":2,\"sequence_start\":true,\"sequence_end\":true", X, 200, "[1.0,2.0]");
     expect(&rig, "two", "\"sequence_id\":2", X, 400, "must specify the START flag"); /* it ended well this time */
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -219,7 +208,7 @@ START_TEST(a_reload_leaves_sequences_where_they_began)
     ck_assert_int_eq(reply.status, 200);
     reply_free(&reply);
     expect(&rig, "sum", "\"sequence_id\":2", X, 410, "its model was unloaded");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -229,8 +218,8 @@ static void write_version(const struct rig *rig, const char *version, float numb
     snprintf(name, sizeof name, "many/%s", version);
     write_sum(rig, name, number, "");
     free(rig_shell(NULL, "rm %s/models/%s/manifest.json", rig->folder, name));
-    write_text(rig, "models/many/manifest.json",
-               "{\"manifest\":1,\"version_policy\":{\"latest\":{\"num_versions\":1}}," SEQUENCE "}}");
+    rig_write_text(rig, "models/many/manifest.json",
+                   "{\"manifest\":1,\"version_policy\":{\"latest\":{\"num_versions\":1}}," SEQUENCE "}}");
 }
 
 /* The version before is not wanted any more, but by those who began with it. */
@@ -262,7 +251,7 @@ START_TEST(a_higher_version_leaves_sequences_where_they_began)
     reply_free(&reply);
     expect(&rig, "many", "\"sequence_id\":3", X, 410, "its model was unloaded");
     expect(&rig, "many", "\"sequence_id\":2", X, 410, "its model was unloaded");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -311,8 +300,8 @@ START_TEST(a_sequence_goes_on_in_another_daemon)
     state.n_bytes = 0;
     expect_put(&two, STATE, &state, 400, "is no state of a sequence");
     reply_free(&state);
-    end(&one);
-    end(&two);
+    rig_finish(&one);
+    rig_finish(&two);
 }
 END_TEST
 
@@ -341,7 +330,7 @@ START_TEST(sequences_are_listed_and_ended)
     expect_get(&rig, "POST", STATE, 405, "GET, HEAD, PUT, DELETE");
     expect_get(&rig, "DELETE", STATE, 200, "{}");
     expect(&rig, "sum", "\"sequence_id\":7", X, 400, "must specify the START flag");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -365,7 +354,7 @@ START_TEST(an_id_belongs_to_the_key_that_began_it)
         return;
     rig_begin(&rig);
     write_sum(&rig, "sum", 1, "{\"manifest\":1," SEQUENCE "}}");
-    write_text(&rig, "keys", "first\nsecond\n");
+    rig_write_text(&rig, "keys", "first\nsecond\n");
     free(rig_shell(NULL, "chmod 600 %s/keys", rig.folder));
     rig_spawn(&rig, "%s/models --api-key-file %s/keys", rig.folder, rig.folder);
     rig_listening(&rig);
@@ -379,7 +368,7 @@ START_TEST(an_id_belongs_to_the_key_that_began_it)
     expect_keyed(&rig, "POST", INFER, "first", STEP(""), 200, "\"data\":[2.0,4.0]");
     expect_keyed(&rig, "GET", "/v2/models/sum/sequences", "first", "", 200, "\"steps\":2,");
     expect_keyed(&rig, "POST", INFER, "second", STEP(""), 200, "\"data\":[2.0,4.0]");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -450,7 +439,7 @@ START_TEST(many_sequences_at_once_share_batches_and_nothing_else)
     printf("measured: %d sequences of %d steps, %d clients: mean batch %.2f\n", SEQUENCES, STEPS, CLIENTS,
            rig_metric(&rig, "nv_inference_count{model=\"sum\"") /
                rig_metric(&rig, "nv_inference_exec_count{model=\"sum\""));
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -485,7 +474,7 @@ START_TEST(a_manifest_that_does_not_fit_says_why)
         snprintf(manifest, sizeof manifest, "{\"manifest\":1,\"sequence\":%s}", cases[i].sequence);
         write_sum(&rig, name, 1, manifest);
         snprintf(manifest, sizeof manifest, "models/%s/h.bin", name);
-        write_text(&rig, manifest, "1234");
+        rig_write_text(&rig, manifest, "1234");
     }
     write_sum(&rig, "good", 1, "{\"manifest\":1}");
     rig_start(&rig, "%s/models", rig.folder);
@@ -493,7 +482,7 @@ START_TEST(a_manifest_that_does_not_fit_says_why)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         ck_assert_msg(strstr(reply.body, cases[i].why) != NULL, "%s: %s", cases[i].sequence, reply.body);
     reply_free(&reply);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -511,7 +500,7 @@ START_TEST(an_initial_state_is_read_from_a_file)
     expect(&rig, "sum", "\"sequence_id\":1,\"sequence_start\":true", X, 200, "\"data\":[6.0,8.0]");
     expect(&rig, "sum", "\"sequence_id\":1", X, 200, "\"data\":[7.0,10.0]");
     expect(&rig, "sum", "\"sequence_id\":1,\"sequence_start\":true", X, 200, "\"data\":[6.0,8.0]");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 

@@ -25,12 +25,6 @@ static bool begin(struct rig *rig)
     return true;
 }
 
-static void end(struct rig *rig)
-{
-    ck_assert_int_eq(rig_stop(rig), 0);
-    rig_end(rig);
-}
-
 static struct reply post(const struct rig *rig, const char *model, const char *query, const char *type, const void *at,
                          size_t n)
 {
@@ -90,7 +84,7 @@ START_TEST(pieces_cut_anywhere_are_heard_as_the_whole)
         ck_assert_mem_eq(got, want, (size_t)n * sizeof *got);
     }
     ck_assert(rig_metric(&rig, "perceptd_sequences{") == 0);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -114,7 +108,7 @@ START_TEST(what_is_left_of_a_piece_waits_for_the_next)
     expect(&rig, "sum", "?sequence_id=1", HEARD_RAW, PIECE, 8, 400, "must specify the START flag");
     expect(&rig, "sum", "?sequence_id=1&sequence_start=true&sequence_end=true", HEARD_RAW, "\x09\x00", 2, 200,
            "\"data\":[9.0]"); /* padded */
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -138,7 +132,7 @@ START_TEST(what_is_wrong_has_not_happened)
     expect(&rig, "sum", "?sequence_id=1", HEARD_RAW, "\x00\x06\x00\x07\x00", 5, 200,
            "\"data\":[35.0]"); /* as if nothing was */
     expect(&rig, "sum", "", HEARD_RAW, "", 0, 400, "the body is empty");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -164,7 +158,7 @@ START_TEST(a_network_that_keeps_nothing_hears_pieces_too)
     static const char step[] = "{\"parameters\":{\"sequence_id\":1},\"inputs\":[{\"name\":\"x\",\"datatype\":"
                                "\"FP32\",\"shape\":[1,1,4],\"data\":[1,2,3,4]}]}";
     expect(&rig, "loud", "", "", step, sizeof step - 1, 400, "keeps nothing between requests");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -186,7 +180,7 @@ START_TEST(a_sound_goes_on_in_another_sequence_and_after_a_reload)
     ck_assert_int_eq(load.status, 200);
     reply_free(&load);
     expect(&rig, "sum", "?sequence_id=1", HEARD_RAW, "\x00\x06\x00\x07\x00", 5, 200, "\"data\":[35.0]");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -201,7 +195,7 @@ START_TEST(pieces_and_tensors_are_steps_of_one_sequence)
                                "\"FP32\",\"shape\":[1,5],\"data\":[100,0,0,0,0]}]}";
     expect(&rig, "sum", "", "", step, sizeof step - 1, 200, "\"data\":[110.0]");
     expect(&rig, "sum", "?sequence_id=1", HEARD_RAW, "\x00\x06\x00\x07\x00", 5, 200, "\"data\":[135.0]");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 

@@ -71,12 +71,6 @@ static bool begin(struct rig *rig, const char *more)
     return true;
 }
 
-static void end(struct rig *rig)
-{
-    ck_assert_int_eq(rig_stop(rig), 0);
-    rig_end(rig);
-}
-
 static void expect(const struct rig *rig, const char *path, const char *body, const char *part)
 {
     struct reply reply = rig_ask(rig, "POST", path, "", body, strlen(body));
@@ -109,7 +103,7 @@ START_TEST(texts_come_and_go_as_json)
            "\"data\":[[\"a\\u0000b\",\"\\ud83d\\ude00\"],[\"yes\",\"\"]]}]}",
            "\"data\":[\"a\\u0000b\",\"\xf0\x9f\x98\x80\",\"yes\",\"\"]},"
            "{\"name\":\"is\",\"datatype\":\"INT64\",\"shape\":[2,2],\"data\":[-1,-1,1,-1]}");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -149,7 +143,7 @@ START_TEST(texts_come_and_go_as_bytes)
     const int64_t is[] = {-1, -1, 1, -1};
     ck_assert_mem_eq(tail + sizeof raw - 1, is, sizeof is);
     reply_free(&reply);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -204,7 +198,7 @@ START_TEST(what_is_no_tensor_of_texts_is_told)
         reply_free(&reply);
     }
     expect(&rig, RANKS, ASKED("1", "[\"L\"]"), "\"data\":[2]");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -235,7 +229,7 @@ START_TEST(texts_of_many_clients_share_batches)
                       posts[i].reply.status, posts[i].reply.body);
     }
     ck_assert_msg(rig_metric(&rig, "nv_inference_exec_count{model=\"echo\"") < POSTS, "no two were in one batch");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 

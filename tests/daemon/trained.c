@@ -27,12 +27,6 @@ static bool begin(struct rig *rig)
     return true;
 }
 
-static void end(struct rig *rig)
-{
-    ck_assert_int_eq(rig_stop(rig), 0);
-    rig_end(rig);
-}
-
 /* --- pictures ----------------------------------------------------------------------------------------------------- */
 
 /* Even in [0, 1). */
@@ -109,7 +103,7 @@ START_TEST(a_noisy_digit_comes_back_with_a_third_of_the_error)
     printf("measured: denoise: of the error of %d digits %.4f is left, the manifest says %.4f\n", digits.n, share,
            samples_accuracy("denoise", "value"));
     ck_assert_msg(share <= 1.0 / 3, "%.4f of the error is left", share);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -160,7 +154,7 @@ START_TEST(nine_of_ten_reconstructions_are_read_as_before)
     }
     printf("measured: dream: %d of %d reconstructions are read as before\n", same, digits.n);
     ck_assert_msg(same * 10 >= digits.n * 9, "%d of %d", same, digits.n);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -270,7 +264,7 @@ START_TEST(one_spoken_digit_in_twenty_is_misheard_at_most)
     fclose(list);
     printf("measured: hear: %d of %d digits are misheard\n", wrong, n);
     ck_assert_msg(n >= (RIG_SANITIZED ? 60 : 1000) && wrong * 20 <= n, "%d of %d", wrong, n);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -300,7 +294,7 @@ START_TEST(what_is_said_is_heard)
     }
     printf("measured: say: %d of 50 digits are misheard\n", wrong);
     ck_assert_int_le(wrong, 5);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -344,7 +338,7 @@ START_TEST(ninety_eight_of_a_hundred_dates_are_understood)
     printf("measured: dates: %d of %d are right, the manifest says %.4f\n", right, n,
            samples_accuracy("dates", "value"));
     ck_assert_msg(n == DATES_MOST && right * 100 >= n * 98, "%d of %d", right, n);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -417,7 +411,7 @@ START_TEST(a_play_is_expected_as_well_as_the_manifest_says)
     ck_assert(wanted <= 1.6);
     if (!RIG_SANITIZED)
         ck_assert_msg(fabs(sum / most - wanted) <= 0.001, "%.4f nats, not %.4f", sum / most, wanted);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -468,7 +462,7 @@ START_TEST(lines_in_fonts_that_were_not_learnt_are_read)
     fclose(list);
     printf("measured: read: %d of %d characters are misread\n", wrong, characters);
     ck_assert_msg(n >= 20 && wrong * 20 <= characters, "%d of %d", wrong, characters);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 

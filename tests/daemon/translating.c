@@ -131,20 +131,6 @@ static bool begin(struct rig *rig)
     return true;
 }
 
-static void end(struct rig *rig)
-{
-    ck_assert_int_eq(rig_stop(rig), 0);
-    rig_end(rig);
-}
-
-static void expect(const struct rig *rig, const char *path, const char *body, int status, const char *part)
-{
-    struct reply reply = rig_ask(rig, "POST", path, "", body, strlen(body));
-    ck_assert_msg(reply.status == status && strstr(reply.body, part), "%s %s gives %d: %s", path, body, reply.status,
-                  reply.body);
-    reply_free(&reply);
-}
-
 #define SHIFT "/v2/models/shift/generate"
 #define BEST ",\"temperature\":0}"
 
@@ -153,25 +139,25 @@ START_TEST(a_text_is_read_once_and_another_is_made)
     struct rig rig;
     if (!begin(&rig))
         return;
-    expect(&rig, SHIFT, "{\"text_input\":\"abce\"" BEST, 200,
-           "\"text_output\":\"bcda\",\"finish_reason\":\"stop\",\"prompt_tokens\":5,\"completion_tokens\":4}");
-    expect(&rig, SHIFT, "{\"text_input\":\"abce\",\"max_tokens\":2" BEST, 200,
-           "\"text_output\":\"bc\",\"finish_reason\":\"length\"");
-    expect(&rig, SHIFT, "{\"text_input\":\"abce\",\"stop\":\"da\"" BEST, 200,
-           "\"text_output\":\"bc\",\"finish_reason\":\"stop\"");
-    expect(&rig, SHIFT, "{\"text_input\":\"abce\",\"echo\":true" BEST, 200, "\"text_output\":\"abcebcda\"");
-    expect(&rig, SHIFT, "{\"text_input\":\"a\",\"max_tokens\":0" BEST, 200, "\"text_output\":\"\"");
-    expect(&rig, "/v2/models/padded/generate", "{\"text_input\":\"abcedab\"" BEST, 200,
-           "\"text_output\":\"bcdaebc\",\"finish_reason\":\"stop\",\"prompt_tokens\":8");
-    expect(&rig, "/v2/models/padded/generate", "{\"text_input\":\"ab\"" BEST, 200,
-           "\"text_output\":\"bc\",\"finish_reason\":\"stop\",\"prompt_tokens\":3");
-    expect(&rig, "/v1/completions", "{\"model\":\"shift\",\"prompt\":\"cd\"" BEST, 200,
-           "\"choices\":[{\"text\":\"de\",\"index\":0,\"logprobs\":null,\"finish_reason\":\"stop\"}],"
-           "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}}");
+    rig_expect(&rig, SHIFT, "{\"text_input\":\"abce\"" BEST, 200,
+               "\"text_output\":\"bcda\",\"finish_reason\":\"stop\",\"prompt_tokens\":5,\"completion_tokens\":4}");
+    rig_expect(&rig, SHIFT, "{\"text_input\":\"abce\",\"max_tokens\":2" BEST, 200,
+               "\"text_output\":\"bc\",\"finish_reason\":\"length\"");
+    rig_expect(&rig, SHIFT, "{\"text_input\":\"abce\",\"stop\":\"da\"" BEST, 200,
+               "\"text_output\":\"bc\",\"finish_reason\":\"stop\"");
+    rig_expect(&rig, SHIFT, "{\"text_input\":\"abce\",\"echo\":true" BEST, 200, "\"text_output\":\"abcebcda\"");
+    rig_expect(&rig, SHIFT, "{\"text_input\":\"a\",\"max_tokens\":0" BEST, 200, "\"text_output\":\"\"");
+    rig_expect(&rig, "/v2/models/padded/generate", "{\"text_input\":\"abcedab\"" BEST, 200,
+               "\"text_output\":\"bcdaebc\",\"finish_reason\":\"stop\",\"prompt_tokens\":8");
+    rig_expect(&rig, "/v2/models/padded/generate", "{\"text_input\":\"ab\"" BEST, 200,
+               "\"text_output\":\"bc\",\"finish_reason\":\"stop\",\"prompt_tokens\":3");
+    rig_expect(&rig, "/v1/completions", "{\"model\":\"shift\",\"prompt\":\"cd\"" BEST, 200,
+               "\"choices\":[{\"text\":\"de\",\"index\":0,\"logprobs\":null,\"finish_reason\":\"stop\"}],"
+               "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}}");
     struct reply told = rig_get(&rig, "/v2/models/shift");
     ck_assert_msg(strstr(told.body, "\"generate\":true,\"encoder\":true"), "%s", told.body);
     reply_free(&told);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -189,7 +175,7 @@ START_TEST(it_comes_token_by_token)
     ck_assert_str_eq(reply.body, EVENT("b", "") EVENT("c", "") EVENT(
                                      "", ",\"finish_reason\":\"stop\",\"prompt_tokens\":3,\"completion_tokens\":2"));
     reply_free(&reply);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -200,29 +186,30 @@ START_TEST(a_search_finds_the_best_and_others)
     struct rig rig;
     if (!begin(&rig))
         return;
-    expect(&rig, SHIFT, "{\"text_input\":\"abce\",\"num_beams\":4}", 200,
-           "\"text_output\":\"bcda\",\"finish_reason\":\"stop\",\"prompt_tokens\":5,\"completion_tokens\":4}");
+    rig_expect(&rig, SHIFT, "{\"text_input\":\"abce\",\"num_beams\":4}", 200,
+               "\"text_output\":\"bcda\",\"finish_reason\":\"stop\",\"prompt_tokens\":5,\"completion_tokens\":4}");
     /* the others have a letter more, which is as likely as any: by the lower index */
-    expect(&rig, SHIFT, "{\"text_input\":\"ab\",\"num_beams\":3,\"num_return_sequences\":3}", 200,
-           "\"text_output\":[\"bc\",\"bca\",\"bcb\"],\"finish_reason\":[\"stop\",\"stop\",\"stop\"],\"scores\":[-0.");
-    expect(&rig, SHIFT, "{\"text_input\":\"abce\",\"beam_width\":2,\"max_tokens\":2}", 200,
-           "\"text_output\":\"bc\",\"finish_reason\":\"length\"");
-    expect(&rig, SHIFT, "{\"text_input\":\"abce\",\"num_beams\":2,\"stop\":\"d\"}", 200,
-           "\"text_output\":\"bc\",\"finish_reason\":\"stop\"");
-    expect(&rig, SHIFT, "{\"text_input\":\"ab\",\"num_beams\":2,\"n\":2,\"max_tokens\":0}", 200,
-           "\"text_output\":\"\"");
-    expect(&rig, "/v2/models/endless/generate", "{\"text_input\":\"ab\",\"num_beams\":32,\"max_tokens\":60}", 200,
-           "\"completion_tokens\"");
-    expect(&rig, "/v1/completions", "{\"model\":\"shift\",\"prompt\":\"ab\",\"num_beams\":3,\"n\":2}", 200,
-           "\"choices\":[{\"text\":\"bc\",\"index\":0,\"logprobs\":null,\"finish_reason\":\"stop\"},"
-           "{\"text\":\"bca\",\"index\":1,\"logprobs\":null,\"finish_reason\":\"stop\"}],"
-           "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":5,\"total_tokens\":8}}");
+    rig_expect(
+        &rig, SHIFT, "{\"text_input\":\"ab\",\"num_beams\":3,\"num_return_sequences\":3}", 200,
+        "\"text_output\":[\"bc\",\"bca\",\"bcb\"],\"finish_reason\":[\"stop\",\"stop\",\"stop\"],\"scores\":[-0.");
+    rig_expect(&rig, SHIFT, "{\"text_input\":\"abce\",\"beam_width\":2,\"max_tokens\":2}", 200,
+               "\"text_output\":\"bc\",\"finish_reason\":\"length\"");
+    rig_expect(&rig, SHIFT, "{\"text_input\":\"abce\",\"num_beams\":2,\"stop\":\"d\"}", 200,
+               "\"text_output\":\"bc\",\"finish_reason\":\"stop\"");
+    rig_expect(&rig, SHIFT, "{\"text_input\":\"ab\",\"num_beams\":2,\"n\":2,\"max_tokens\":0}", 200,
+               "\"text_output\":\"\"");
+    rig_expect(&rig, "/v2/models/endless/generate", "{\"text_input\":\"ab\",\"num_beams\":32,\"max_tokens\":60}", 200,
+               "\"completion_tokens\"");
+    rig_expect(&rig, "/v1/completions", "{\"model\":\"shift\",\"prompt\":\"ab\",\"num_beams\":3,\"n\":2}", 200,
+               "\"choices\":[{\"text\":\"bc\",\"index\":0,\"logprobs\":null,\"finish_reason\":\"stop\"},"
+               "{\"text\":\"bca\",\"index\":1,\"logprobs\":null,\"finish_reason\":\"stop\"}],"
+               "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":5,\"total_tokens\":8}}");
     struct reply reply =
         rig_post_text(&rig, "/v2/models/shift/generate_stream", "{\"text_input\":\"ab\",\"num_beams\":3}");
     ck_assert_str_eq(reply.body,
                      EVENT("bc", ",\"finish_reason\":\"stop\",\"prompt_tokens\":3,\"completion_tokens\":2"));
     reply_free(&reply);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -252,7 +239,7 @@ START_TEST(what_cannot_be_read_is_refused_with_a_sentence)
     if (!begin(&rig))
         return;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        expect(&rig, SHIFT, cases[i].body, cases[i].status, cases[i].part);
+        rig_expect(&rig, SHIFT, cases[i].body, cases[i].status, cases[i].part);
     char *body = malloc(300000);
     memset(body, 'a', 300000);
     memcpy(body, "{\"text_input\":\"", 15);
@@ -261,7 +248,7 @@ START_TEST(what_cannot_be_read_is_refused_with_a_sentence)
     ck_assert_msg(reply.status == 413 && strstr(reply.body, "more than 11 tokens"), "%d: %s", reply.status, reply.body);
     reply_free(&reply);
     free(body);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -270,11 +257,11 @@ START_TEST(a_loop_whose_end_never_comes_ends_by_its_length)
     struct rig rig;
     if (!begin(&rig))
         return;
-    expect(&rig, "/v2/models/endless/generate", "{\"text_input\":\"ab\"" BEST, 200,
-           "\"finish_reason\":\"length\",\"prompt_tokens\":2,\"completion_tokens\":256}");
-    expect(&rig, "/v2/models/endless/generate", "{\"text_input\":\"ab\",\"max_tokens\":400" BEST, 200,
-           "\"completion_tokens\":400}");
-    end(&rig);
+    rig_expect(&rig, "/v2/models/endless/generate", "{\"text_input\":\"ab\"" BEST, 200,
+               "\"finish_reason\":\"length\",\"prompt_tokens\":2,\"completion_tokens\":256}");
+    rig_expect(&rig, "/v2/models/endless/generate", "{\"text_input\":\"ab\",\"max_tokens\":400" BEST, 200,
+               "\"completion_tokens\":400}");
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -305,9 +292,9 @@ START_TEST(what_does_not_fit_is_refused_at_the_start)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char path[96];
         snprintf(path, sizeof path, "/v2/models/%s/generate", cases[i].name);
-        expect(&rig, path, "{\"text_input\":\"a\"}", 503, cases[i].says);
+        rig_expect(&rig, path, "{\"text_input\":\"a\"}", 503, cases[i].says);
     }
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -347,7 +334,7 @@ static void expect_alike(const char *path)
         ck_assert_str_eq(posts[i].reply.body, alone[i].body);
         reply_free(&alone[i]);
     }
-    end(&rig);
+    rig_finish(&rig);
 }
 
 START_TEST(a_seed_makes_the_same_text_whoever_shares_the_batches)
@@ -391,7 +378,7 @@ START_TEST(callers_join_and_leave_while_others_stream)
         client_close(&clients[i]);
     }
     wait_for_none(&rig);
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -405,12 +392,12 @@ START_TEST(a_reload_replaces_both)
     write_pair(&rig, "shift", "decoder.onnx", MANIFEST("", ENCODER(",\"end\":5", "")));
     rig_start(&rig, "%s/models --admin", rig.folder);
     for (int i = 0; i < 3; i++) {
-        expect(&rig, SHIFT, "{\"text_input\":\"abce\"" BEST, 200, "\"bcda\"");
-        expect(&rig, "/v2/repository/models/shift/load", "{}", 200, "");
+        rig_expect(&rig, SHIFT, "{\"text_input\":\"abce\"" BEST, 200, "\"bcda\"");
+        rig_expect(&rig, "/v2/repository/models/shift/load", "{}", 200, "");
     }
-    expect(&rig, SHIFT, "{\"text_input\":\"abce\"" BEST, 200, "\"bcda\"");
-    expect(&rig, "/v2/repository/models/shift/unload", "{}", 200, "");
-    end(&rig);
+    rig_expect(&rig, SHIFT, "{\"text_input\":\"abce\"" BEST, 200, "\"bcda\"");
+    rig_expect(&rig, "/v2/repository/models/shift/unload", "{}", 200, "");
+    rig_finish(&rig);
 }
 END_TEST
 

@@ -32,23 +32,6 @@
     "max_batch_size: 0 input { name: 'x' data_type: TYPE_FP32 dims: [ 2, 3 ] } output { name: 'y' data_type: "         \
     "TYPE_FP32 dims: [ 2, 3 ] label_filename: 'labels.txt' }"
 
-static void write_text(const struct rig *rig, const char *name, const char *text)
-{
-    rig_write(rig, name, text, strlen(text));
-}
-
-static void write_model(const struct rig *rig, const char *name, struct proto graph, const char *config)
-{
-    char path[96];
-    struct proto model = proto_model(graph, 13);
-    free(rig_shell(NULL, "mkdir -p %s/repo/%s/1", rig->folder, name));
-    snprintf(path, sizeof path, "repo/%s/1/model.onnx", name);
-    rig_write(rig, path, model.at, model.n);
-    snprintf(path, sizeof path, "repo/%s/config.pbtxt", name);
-    write_text(rig, path, config);
-    proto_free(&model);
-}
-
 static struct proto sums(void)
 {
     struct proto graph = {0};
@@ -88,28 +71,22 @@ static bool begin(struct rig *rig)
     if (!rig_is_there())
         return false;
     rig_begin(rig);
-    write_model(rig, "sums", sums(), SUMS_CONFIG);
-    write_model(rig, "words", same(PERCEPT_STRING), WORDS_CONFIG);
-    write_model(rig, "scores", same(PERCEPT_FLOAT), SCORES_CONFIG);
-    write_model(rig, "whole", same(PERCEPT_FLOAT), WHOLE_CONFIG);
-    write_model(rig, "coupled", coupled(), "max_batch_size: 2");
-    write_text(rig, "repo/scores/labels.txt", "cat\ndog\ncow\n");
-    write_text(rig, "repo/whole/labels.txt", "1\n2\n3\n4\n5\n6\n");
-    write_model(rig, "states", same(PERCEPT_FLOAT), "model_transaction_policy { decoupled: true }");
-    write_model(rig, "odd", same(PERCEPT_FLOAT), "max_batch_size: 4 input { name: 'x' dims: [ 3, 3 ] }");
-    write_model(rig, "misnamed", same(PERCEPT_FLOAT), "name: 'other'");
+    rig_write_repository(rig, "sums", sums(), SUMS_CONFIG);
+    rig_write_repository(rig, "words", same(PERCEPT_STRING), WORDS_CONFIG);
+    rig_write_repository(rig, "scores", same(PERCEPT_FLOAT), SCORES_CONFIG);
+    rig_write_repository(rig, "whole", same(PERCEPT_FLOAT), WHOLE_CONFIG);
+    rig_write_repository(rig, "coupled", coupled(), "max_batch_size: 2");
+    rig_write_text(rig, "repo/scores/labels.txt", "cat\ndog\ncow\n");
+    rig_write_text(rig, "repo/whole/labels.txt", "1\n2\n3\n4\n5\n6\n");
+    rig_write_repository(rig, "states", same(PERCEPT_FLOAT), "model_transaction_policy { decoupled: true }");
+    rig_write_repository(rig, "odd", same(PERCEPT_FLOAT), "max_batch_size: 4 input { name: 'x' dims: [ 3, 3 ] }");
+    rig_write_repository(rig, "misnamed", same(PERCEPT_FLOAT), "name: 'other'");
     free(rig_shell(NULL,
                    "cd %s/repo && mkdir -p plan/1 chain/1 && touch plan/config.pbtxt plan/1/model.plan && "
                    "echo 'ensemble_scheduling { }' > chain/config.pbtxt",
                    rig->folder));
     rig_start(rig, "%s/repo", rig->folder);
     return true;
-}
-
-static void end(struct rig *rig)
-{
-    ck_assert_int_eq(rig_stop(rig), 0);
-    rig_end(rig);
 }
 
 static void expect_get(const struct rig *rig, const char *path, int status, const char *part)
@@ -175,7 +152,7 @@ START_TEST(what_is_declared_is_served)
                 "\"shape\":[2,2],\"data\":[\"0.500000:0\",\"0.500000:1\",\"0.500000:0\",\"0.500000:1\"]");
     expect_post(&rig, "whole", ONE("FP32", "[2,3]", "[1,3,2,0,0,9]") CLASSES, 200,
                 "\"shape\":[2],\"data\":[\"9.000000:5:6\",\"3.000000:1:2\"]");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -194,7 +171,7 @@ START_TEST(what_is_declared_otherwise_is_refused)
     expect_post(&rig, "whole", ONE("FP32", "[1,3]", "[1,2,3]") "}", 400,
                 "unexpected shape for input 'x' for model 'whole'. Expected [2,3], got [1,3].");
     expect_post(&rig, "states", ONE("FP32", "[1,3]", "[1,2,3]") "}", 503, "is not at ready state");
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
@@ -218,7 +195,7 @@ START_TEST(what_is_not_served_is_named_with_its_field)
     ck_assert(
         rig_log_has(&rig, "fields of config.pbtxt without effect here  model=sums version=1 fields=optimization"));
     ck_assert(rig_log_has(&rig, "found=\"numbered versions with a config.pbtxt\""));
-    end(&rig);
+    rig_finish(&rig);
 }
 END_TEST
 
