@@ -269,15 +269,6 @@ bool answer_detect_make(struct job *job, const struct percept_tensor *results, c
 
 /* --- the reply ---------------------------------------------------------------------------------------------------- */
 
-static void put_numbers(struct writer *w, const float *numbers, int n)
-{
-    for (int i = 0; i < n; i++) {
-        writer_put(w, i ? "," : "[");
-        writer_float(w, numbers[i]);
-    }
-    writer_put(w, "]");
-}
-
 static void put_list(struct writer *w, const uint32_t *numbers, size_t n)
 {
     for (size_t i = 0; i < n && writer_spend(w, 8); i++) {
@@ -323,14 +314,14 @@ static void put_detection(struct writer *w, const struct detected *detected, con
     writer_put(w, ",\"score\":");
     writer_float(w, d->score);
     writer_put(w, ",\"box\":");
-    put_numbers(w, box, 4);
+    writer_floats(w, box, 4);
     if (detected->turned) {
         writer_put(w, ",\"angle\":");
         writer_float(w, d->angle);
     }
     for (int i = 0; i < detected->n_points; i++) {
         writer_put(w, i ? "," : ",\"points\":[");
-        put_numbers(w, d->points + i * detected->point_size, detected->point_size);
+        writer_floats(w, d->points + i * detected->point_size, detected->point_size);
     }
     writer_put(w, detected->n_points ? "]" : "");
     if (detected->masks)

@@ -212,15 +212,6 @@ bool answer_keypoints_make(struct job *job, const struct percept_tensor *results
 
 /* --- the reply ---------------------------------------------------------------------------------------------------- */
 
-static void put_point(struct writer *w, const float *point, int size)
-{
-    for (int i = 0; i < size; i++) {
-        writer_put(w, i ? "," : "[");
-        writer_float(w, point[i]);
-    }
-    writer_put(w, "]");
-}
-
 void answer_keypoints_write(struct writer *w, const void *made)
 {
     const struct detected *detected = made;
@@ -232,7 +223,7 @@ void answer_keypoints_write(struct writer *w, const void *made)
         writer_put(w, ",\"points\":[");
         for (int k = 0; k < detected->n_points && writer_spend(w, 48); k++) {
             writer_put(w, k ? "," : "");
-            put_point(w, one->points + k * detected->point_size, detected->point_size);
+            writer_floats(w, one->points + k * detected->point_size, detected->point_size);
         }
         writer_put(w, "]}]");
     }

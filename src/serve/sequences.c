@@ -533,14 +533,6 @@ enum sequence_turn sequences_follow(struct job *job)
     return SEQUENCE_GOES;
 }
 
-static bool is_shaped(const struct percept_tensor *tensor, const struct percept_tensor *shape)
-{
-    bool same = tensor->dtype == shape->dtype && tensor->rank == shape->rank;
-    for (int i = 0; i < shape->rank && same; i++)
-        same = tensor->dims[i] == shape->dims[i];
-    return same;
-}
-
 bool sequences_keep(struct job *job, const struct percept_tensor *results, struct percept_err *err)
 {
     struct sequence *sequence = job->sequence.of;
@@ -548,8 +540,8 @@ bool sequences_keep(struct job *job, const struct percept_tensor *results, struc
     for (int i = 0; i < states->n_states; i++) {
         const struct state *state = &states->states[i];
         const struct percept_tensor *result = &results[state->output];
-        if (!is_shaped(result, &state->shape))
-            return err_set(err, ERR_DATA, "the state behind this step is not shaped like the one before it");
+        if (!states_shaped(state, result, err))
+            return false;
         if (!watch_copy(&job->watch, sequence->then + state->offset, result->data, state->n_bytes))
             return watch_refuse(&job->watch, err);
     }

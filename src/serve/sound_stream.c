@@ -272,14 +272,6 @@ static bool append(struct job *parent, int output, const struct percept_tensor *
     return true;
 }
 
-static bool same_shape(const struct percept_tensor *a, const struct percept_tensor *b)
-{
-    bool same = a->dtype == b->dtype && a->rank == b->rank;
-    for (int i = 0; i < a->rank && same; i++)
-        same = a->dims[i] == b->dims[i];
-    return same;
-}
-
 /* The states behind the last window; where there was none, those before. */
 static bool keep_states(struct job *parent, const struct percept_tensor *results, struct percept_err *err)
 {
@@ -288,8 +280,8 @@ static bool keep_states(struct job *parent, const struct percept_tensor *results
     for (int i = 0; i < states->n_states; i++) {
         const struct state *state = &states->states[i];
         const char *from = stream->before ? stream->before + state->offset : state->initial;
-        if (results && !same_shape(&results[state->output], &state->shape))
-            return err_set(err, ERR_DATA, "the state behind this step is not shaped like the one before it");
+        if (results && !states_shaped(state, &results[state->output], err))
+            return false;
         if (state->n_bytes)
             memcpy(stream->behind + state->offset, results ? results[state->output].data : from, state->n_bytes);
     }

@@ -250,3 +250,11 @@ bool states_new(const struct served *served, struct arena *arena, const struct s
     *states = said->given || maker.made->sound.input >= 0 ? maker.made : NULL;
     return true;
 }
+
+bool states_shaped(const struct state *state, const struct percept_tensor *result, struct percept_err *err)
+{
+    bool same = result->dtype == state->shape.dtype && result->rank == state->shape.rank;
+    for (int i = 0; i < state->shape.rank && same; i++)
+        same = result->dims[i] == state->shape.dims[i];
+    return same || err_set(err, ERR_DATA, "the state behind this step is not shaped like the one before it");
+}

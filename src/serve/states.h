@@ -62,4 +62,7 @@ static inline bool states_keep_output(const struct states *states, int output)
     return states && states->answers && states->kept[output];
 }
 
+/* May it be kept? A sentence (DATA) where what a run gave is not shaped like the state before it. */
+bool states_shaped(const struct state *state, const struct percept_tensor *result, struct percept_err *err);
+
 #endif

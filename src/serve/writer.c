@@ -105,3 +105,12 @@ void writer_float(struct writer *w, float value)
     if (to)
         w->used += number_write_float(to, value);
 }
+
+void writer_floats(struct writer *w, const float *values, int n)
+{
+    for (int i = 0; i < n; i++) {
+        writer_put(w, i ? "," : "[");
+        writer_float(w, values[i]);
+    }
+    writer_put(w, "]");
+}

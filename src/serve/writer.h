@@ -31,7 +31,8 @@ void writer_put(struct writer *w, const char *text);
 void writer_bytes(struct writer *w, const void *at, size_t n);
 
 void writer_int(struct writer *w, int64_t value);
-void writer_float(struct writer *w, float value); /* the fewest digits that read back the same */
+void writer_float(struct writer *w, float value);                 /* the fewest digits that read back the same */
+void writer_floats(struct writer *w, const float *values, int n); /* at least one, as an array */
 
 /* In quotes. What is not UTF-8 becomes U+FFFD: a reply is always valid JSON. */
 void writer_text(struct writer *w, struct bytes text);

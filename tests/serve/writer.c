@@ -37,10 +37,13 @@ START_TEST(numbers_and_texts_are_jsons)
     struct writer w = writer_of(1);
     writer_int(&w, -12);
     writer_put(&w, ",");
+    writer_floats(&w, (float[]){1.5f}, 1);
+    writer_floats(&w, (float[]){0.5f, -2}, 2);
+    writer_put(&w, ",");
     writer_float(&w, 0.1f);
     writer_put(&w, ",");
     writer_string(&w, "a\"\\\n\x01");
-    expect(&w, "-12,0.1,\"a\\\"\\\\\\n\\u0001\"");
+    expect(&w, "-12,[1.5][0.5,-2.0],0.1,\"a\\\"\\\\\\n\\u0001\"");
     arena_free(&arena);
 }
 END_TEST
