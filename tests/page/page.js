@@ -322,7 +322,7 @@ const tests = {
       await tab.waitForFunction(() => document.querySelector('#key-text').value === '');
       await settled(tab);
     }
-    await tab.waitForSelector(card('spam'));
+    await tab.waitForSelector(`${card('spam')} textarea`); // a card is filled after it is there
     await tab.type(`${card('spam')} textarea`, 'hello');
     await tab.click(`${card('spam')} form button`);
     await texts(tab, `${card('spam')} .bars`);
